@@ -1,0 +1,30 @@
+"""Blobs by digest (OCI Distribution 1.1, end-2 and end-10)."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from starlette.responses import Response
+
+from registry.api.call import Call
+from registry.api.content import Content
+
+
+async def get(call: Call) -> Response:
+    """The blob, a part of it, or its headers."""
+    blobs = call.repository.blobs
+    digest = call.digest()
+    blob = await (blobs.find if call.request.method == "HEAD" else blobs.open)(digest)
+    headers = {
+        "Content-Type": "application/octet-stream",
+        "Docker-Content-Digest": str(digest),
+        "Accept-Ranges": "bytes",
+    }
+    content = Content(digest, blob.size, partial(blobs.read, blob), blob.witness, headers)
+    return await content.answer(call)
+
+
+async def delete(call: Call) -> Response:
+    """Take the blob from the repository."""
+    await call.repository.blobs.delete(call.digest())
+    return Response(status_code=202)

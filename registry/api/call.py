@@ -1,0 +1,133 @@
+"""A request that has passed the choke point: what it asks for, who asks, and what answers with."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Protocol
+from urllib.parse import urlencode
+
+from starlette.requests import Request
+
+from registry.access.rights import Principal
+from registry.metrics import Metrics
+from registry.publish.publisher import Publisher
+from storage import names
+from storage.digest import Digest
+from storage.driver import Witness
+from storage.errors import BodyTooLarge, DigestInvalid, PageInvalid, SizeInvalid
+from storage.repositories import Repository
+from storage.store import Store
+
+MAX_PAGE = 10_000
+
+
+class Answers(Protocol):
+    """Where whole answers are remembered for the hot path."""
+
+    @property
+    def largest(self) -> int:
+        """Bodies of more bytes than this are not remembered."""
+
+    def offer(self, path: bytes, headers: list[tuple[bytes, bytes]], body: bytes, witness: Witness) -> None:
+        """Remember the answer 200 to a GET of `path`, for as long as the witness holds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What the resources work with.
+
+    `cosign_pub` is the public key that signs (PEM); `host` is how the registry is known from
+    outside (`HOST[:PORT]`), "" where it is whatever the client wrote.
+    """
+
+    store: Store
+    publisher: Publisher
+    answers: Answers
+    metrics: Metrics
+    manifest_limit: int
+    cosign_pub: str
+    host: str
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request. The repository of its path is there as a value; its name is well-formed."""
+
+    request: Request
+    services: Services
+    principal: Principal
+    named: Repository | None
+
+    @property
+    def repository(self) -> Repository:
+        """The repository of a route that has one in its path."""
+        assert self.named is not None
+        return self.named
+
+    @property
+    def path(self) -> bytes:
+        """The path as it was sent."""
+        return bytes(self.request.scope["raw_path"])
+
+    def digest(self) -> Digest:
+        """The digest in the path; raises DigestInvalid."""
+        return Digest.parse(self.request.path_params["digest"])
+
+    def reference(self) -> str | Digest:
+        """The tag or digest in the path; raises NameInvalid or DigestInvalid."""
+        return names.reference(self.request.path_params["reference"])
+
+    def query(self, name: str) -> str | None:
+        """A parameter of the query."""
+        return self.request.query_params.get(name)
+
+    def query_digest(self) -> Digest:
+        """The `digest` parameter; raises DigestInvalid."""
+        text = self.query("digest")
+        if not text:
+            raise DigestInvalid("the parameter digest is missing.", fix="Add ?digest=sha256:….")
+        return Digest.parse(text)
+
+    def content_length(self) -> int | None:
+        """The announced length of the body, None where it is chunked; raises SizeInvalid."""
+        text = self.request.headers.get("content-length")
+        if text is None:
+            return None
+        if not text.isascii() or not text.isdigit():
+            raise SizeInvalid(f"Content-Length {text[:40]!r} is no number.")
+        return int(text)
+
+    def body(self) -> AsyncIterator[bytes]:
+        """The body as it comes."""
+        return self.request.stream()
+
+    async def small_body(self, limit: int, too_large: BodyTooLarge | Exception) -> bytes:
+        """The whole body of at most `limit` bytes; raises `too_large`."""
+        if (self.content_length() or 0) > limit:
+            raise too_large
+        held = bytearray()
+        async for piece in self.body():
+            held += piece
+            if len(held) > limit:
+                raise too_large
+        return bytes(held)
+
+    def page(self) -> tuple[str, int | None]:
+        """The parameters `last` and `n` (None: all that one answer holds); raises PageInvalid."""
+        text = self.query("n")
+        if text is None:
+            return self.query("last") or "", None
+        if not text.isascii() or not text.isdigit() or len(text) > 18:
+            raise PageInvalid(f"n={text[:40]!r} is not a number of entries.", fix="Write n=100, for example.")
+        return self.query("last") or "", int(text)
+
+    def next_page(self, last: str, limit: int | None = None) -> dict[str, str]:
+        """The Link header to the entries after `last`, other parameters kept."""
+        asked = [
+            (name, value)
+            for name, value in self.request.query_params.multi_items()
+            if name not in ("n", "last")
+        ]
+        query = urlencode([*asked, *([("n", str(limit))] if limit is not None else []), ("last", last)])
+        return {"Link": f'<{self.request.url.path}?{query}>; rel="next"'}

@@ -1,0 +1,88 @@
+"""Answering with immutable content: validators, ranges, streams, and the hot path's share."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+
+from starlette.responses import Response, StreamingResponse
+
+from registry.api import ranges
+from registry.api.call import Call
+from registry.hot import conditional
+from storage.digest import Digest
+from storage.driver import ObjectMissing, Witness
+from storage.errors import StoreUnavailable
+
+_SLICE = 256 << 10
+
+Read = Callable[[int, int | None], AsyncIterator[bytes]]
+
+
+class Content:
+    """Content of `size` bytes under a digest: `read(start, end)` gives its bytes as they are stored."""
+
+    def __init__(
+        self, digest: Digest, size: int, read: Read, witness: Witness, headers: dict[str, str]
+    ) -> None:
+        self.digest = digest
+        self.size = size
+        self._read = read
+        self._witness = witness
+        self._headers = {"Content-Length": str(size), **headers, "ETag": f'"{digest}"'}
+
+    async def answer(self, call: Call) -> Response:
+        """200 with all of it, 206 with a part, 304 when the client has it; raises RangeNotSatisfiable."""
+        asked = call.request.headers
+        etag = self._headers["ETag"]
+        tags = conditional.read_tags(asked.get("if-none-match", "").encode("latin-1"))
+        if tags and conditional.matches(tags, etag.encode()):
+            response = Response(status_code=304, headers=self._headers)
+            response.raw_headers = conditional.not_modified_headers(response.raw_headers)
+            return response
+        is_part = call.request.method == "GET" and asked.get("if-range", etag) == etag
+        part = ranges.parse(asked.get("range"), self.size) if is_part else None
+        if part:
+            headers = {
+                **self._headers,
+                "Content-Length": str(part.end - part.start),
+                "Content-Range": part.content_range,
+            }
+            return StreamingResponse(self._exactly(part.start, part.end), 206, headers)
+        if call.request.method == "HEAD":
+            return Response(headers=self._headers)
+        if self.size <= call.services.answers.largest:
+            return await self._remembered(call)
+        return StreamingResponse(self._exactly(0, self.size), headers=self._headers)
+
+    async def _remembered(self, call: Call) -> Response:
+        """The whole content, proven against its digest once and then answered from memory."""
+        body = b"".join([piece async for piece in self._exactly(0, self.size)])
+        found = await asyncio.to_thread(Digest.of, body, self.digest.algorithm)
+        if found != self.digest:
+            raise StoreUnavailable(
+                f"the stored bytes of {self.digest} are damaged.",
+                fix="Push the content again, or restore it from a backup.",
+            )
+        response = StreamingResponse(_slices(body), headers=self._headers)
+        call.services.answers.offer(call.path, response.raw_headers, body, self._witness)
+        return response
+
+    async def _exactly(self, start: int, end: int) -> AsyncIterator[bytes]:
+        sent = start
+        with contextlib.suppress(ObjectMissing):
+            async for piece in self._read(start, end):
+                sent += len(piece)
+                yield piece
+        if sent != end:
+            raise StoreUnavailable(
+                f"the stored bytes of {self.digest} end at {sent} of {end}.",
+                fix="Push the content again, or restore it from a backup.",
+            )
+
+
+async def _slices(body: bytes) -> AsyncIterator[memoryview]:
+    view = memoryview(body)
+    for at in range(0, len(view), _SLICE):
+        yield view[at : at + _SLICE]

@@ -1,0 +1,163 @@
+"""Wiring: from settings to a server that runs. The only place that constructs."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import socket
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Callable
+from functools import partial
+from pathlib import Path
+from typing import BinaryIO, cast
+from urllib.parse import urlsplit
+
+from starlette.applications import Starlette
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from registry import choke, workers
+from registry.api import errors
+from registry.api.call import Services
+from registry.hot.cache import HotCache
+from registry.hot.patience import Patience
+from registry.hot.protocol import hot_protocol
+from registry.keyring import signing_key
+from registry.metrics import Metrics
+from registry.publish.policy import Policy
+from registry.publish.publisher import Publisher
+from registry.publish.signatures import Signer
+from registry.routes import ROUTES
+from registry.settings import Settings
+from registry.signing.keys import KeyInvalid
+from storage.disk import DiskDriver
+from storage.driver import Witness
+from storage.errors import StoreError
+from storage.store import Store
+
+_log = logging.getLogger("sidecargo")
+
+_SWEEP_EVERY = 3600.0
+_EVERYBODY = "everybody"
+
+
+def serve(settings: Settings) -> int:
+    """Run the registry until it is told to stop; the exit code."""
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    try:
+        root = Path(settings.storage.url).resolve()
+        asyncio.run(_store(settings, DiskDriver(root)).open())
+        signing_key(settings.signing.keys, root)
+        listener = socket.create_server((settings.server.host, settings.server.port), backlog=4096)
+    except (StoreError, KeyInvalid, OSError) as error:
+        print(f"sidecargo: {error}", file=sys.stderr)
+        return 1
+    port = listener.getsockname()[1]
+    settings = settings.model_copy(update={"server": settings.server.model_copy(update={"port": port})})
+    print(_what_next(settings), file=sys.stderr, flush=True)
+    workers.run(workers.Worker(wire, settings, settings.server.workers), listener)
+    return 0
+
+
+def wire(settings: Settings) -> tuple[Starlette, type[HttpToolsProtocol]]:
+    """The application and the protocol in front of it, for one process."""
+    root = Path(settings.storage.url).resolve()
+    driver = DiskDriver(root)
+    store = _store(settings, driver)
+    key = signing_key(settings.signing.keys, root)
+    cache = HotCache(settings.storage.cache.memory)
+    services = Services(
+        store=store,
+        publisher=Publisher(Signer(key, known_as(settings)), _policy_of(settings), _spool_in(root / "temp")),
+        answers=_HotAnswers(cache),
+        metrics=Metrics(cache),
+        manifest_limit=settings.limits.manifest,
+        cosign_pub=key.public_pem.decode(),
+        host=known_as(settings) if settings.server.public_url else "",
+    )
+    app = Starlette(
+        routes=choke.guarded(ROUTES, services),
+        exception_handlers=errors.HANDLERS,
+        lifespan=partial(_lifespan, store, settings.timeouts.uploads.total_seconds()),
+    )
+    app.router.redirect_slashes = False
+    timeouts = settings.timeouts
+    patience = Patience(
+        head_seconds=timeouts.head.total_seconds(),
+        min_rate=timeouts.body_rate,
+        stall_seconds=timeouts.stall.total_seconds(),
+    )
+    return app, hot_protocol(cache, driver, lambda _: _EVERYBODY, patience)
+
+
+def known_as(settings: Settings) -> str:
+    """How the registry is known from outside, `HOST[:PORT]`: never what a client says."""
+    if settings.server.public_url:
+        return urlsplit(settings.server.public_url).netloc
+    host = f"[{settings.server.host}]" if ":" in settings.server.host else settings.server.host
+    return f"{host}:{settings.server.port}"
+
+
+class _HotAnswers:
+    """The hot path's cache as the resources see it: without access rules, everybody may pull."""
+
+    def __init__(self, cache: HotCache) -> None:
+        self._cache = cache
+        self.largest = cache.largest
+
+    def offer(self, path: bytes, headers: list[tuple[bytes, bytes]], body: bytes, witness: Witness) -> None:
+        self._cache.offer(path, _EVERYBODY, headers, body, witness)
+
+
+def _store(settings: Settings, driver: DiskDriver) -> Store:
+    return Store(driver, upload_limit=settings.limits.upload)
+
+
+def _policy_of(settings: Settings) -> Callable[[str], Policy]:
+    def policy_of(repository: str) -> Policy:
+        found = settings.admission.policy(repository)
+        return Policy(found.mode, found.sparse, found.consumers)
+
+    return policy_of
+
+
+def _spool_in(folder: Path) -> Callable[[], BinaryIO]:
+    return lambda: cast(BinaryIO, tempfile.TemporaryFile(dir=folder))
+
+
+@contextlib.asynccontextmanager
+async def _lifespan(store: Store, age: float, app: Starlette) -> AsyncIterator[None]:
+    del app
+    workers.use_threads()
+    sweeping = asyncio.create_task(_sweep_for_ever(store, age))
+    yield
+    sweeping.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await sweeping
+
+
+async def _sweep_for_ever(store: Store, age: float) -> None:
+    while True:
+        try:
+            swept = await store.sweep(age=age)
+        except StoreError as error:
+            _log.warning("uploads were not swept: %s", error)
+        else:
+            if swept:
+                _log.info("swept %d abandoned uploads", swept)
+        await asyncio.sleep(min(_SWEEP_EVERY, age))
+
+
+def _what_next(settings: Settings) -> str:
+    host = known_as(settings)
+    url = settings.server.public_url or f"http://{host}"
+    return f"""\
+Sidecargo serves {url}, content in {settings.storage.url}
+  push  docker push {host}/team/wasm:v1      an image FROM scratch with COPY main.wasm ./plugin.wasm
+        sidecargo push main.wasm {host}/team/wasm:v1
+  pull  oci://{host}/team/wasm:v1            by Istio and Envoy Gateway
+        {url}/plugins/team/wasm:v1/plugin.wasm
+  page  {url}/plugins/
+  key   {url}/keys/cosign.pub                cosign verify --key …"""

@@ -1,0 +1,68 @@
+"""The choke point: every request passes here, on its way from a route to its resource."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable
+
+from starlette.convertors import Convertor, register_url_convertor
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route as StarletteRoute
+
+from registry.access.rights import Principal, allowed
+from registry.api import errors
+from registry.api.call import Call, Services
+from registry.routes import Route
+from storage.errors import Denied, NameInvalid, RegistryError
+
+
+class _Rest(Convertor[str]):
+    """A repository name in a path: anything, `/` included; `storage.names` decides if it is well-formed."""
+
+    regex = ".+"
+
+    def convert(self, value: str) -> str:
+        return value
+
+    def to_string(self, value: str) -> str:
+        return value
+
+
+register_url_convertor("rest", _Rest())
+
+
+def guarded(routes: Iterable[Route], services: Services) -> list[StarletteRoute]:
+    """The routes as the router takes them, each behind its right, counted, its errors answered."""
+    return [StarletteRoute(row.path, _endpoint(row, services), methods=row.methods.split()) for row in routes]
+
+
+def _endpoint(row: Route, services: Services) -> Callable[[Request], Awaitable[Response]]:
+    async def endpoint(request: Request) -> Response:
+        try:
+            response = await row.resource(_admitted(row, services, request))
+        except RegistryError as error:
+            response = await errors.on_registry_error(request, error)
+        services.metrics.requests.labels(request.method, row.path, response.status_code).inc()
+        return response
+
+    return endpoint
+
+
+def _admitted(row: Route, services: Services, request: Request) -> Call:
+    """The request as a call; raises NameInvalid, or Denied where the principal lacks the right."""
+    _refuse_encoded(request.scope["raw_path"])
+    principal = Principal("", request.client.host if request.client else "")
+    name = request.path_params.get("repository")
+    repository = services.store.repository(name) if name is not None else None
+    if not allowed(principal, row.right, name):
+        raise Denied(
+            f"without access rules, {row.right.value} is allowed from the registry's own machine only.",
+            fix="Send the request from there.",
+        )
+    return Call(request, services, principal, repository)
+
+
+def _refuse_encoded(path: bytes) -> None:
+    """Names need no percent-encoding but a digest's colon: what hides behind one could mean another name."""
+    if b"%" in path.replace(b"%3A", b"").replace(b"%3a", b""):
+        raise NameInvalid("the path is percent-encoded.", fix="Write names, tags and digests as they are.")

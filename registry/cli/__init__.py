@@ -1,0 +1,1 @@
+"""The command line: one command a file; errors on stderr in one line, exit 2 for what cannot be read."""

@@ -1,0 +1,141 @@
+"""What a command is given: a module, a layout, a saved image or a reference, told apart."""
+
+from __future__ import annotations
+
+import mmap
+import sys
+import tarfile
+import tempfile
+from collections.abc import Collection, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from registry.cli import docker_save, layout
+from registry.cli.failure import Failure
+from registry.cli.files import Archive, Files, Folder
+from registry.cli.reference import Reference
+from registry.cli.remote import Remote
+from registry.cli.sources import CHUNK, Image, RemoteSource
+from storage import manifest as manifests
+from storage.errors import DigestInvalid, ManifestInvalid, NameInvalid
+
+STDIN = "-"
+_MAX_STDIN = 4 << 30
+
+
+@dataclass(frozen=True, slots=True)
+class Bare:
+    """A file that is judged as a module, whatever it holds."""
+
+    name: str
+    data: bytes | mmap.mmap
+
+
+Target = Bare | Image
+
+
+@contextmanager
+def opened(text: str, plain_http: Collection[str] = ()) -> Iterator[Target]:
+    """What `text` names: `-`, a file, a folder, either with `:NAME` of an image in it, or a reference.
+
+    `plain_http` are the hosts that are spoken to without TLS. Raises Failure for what cannot be read.
+    """
+    with ExitStack() as stack:
+        if text == STDIN:
+            yield _file(_spooled(sys.stdin.buffer, stack), "standard input", "", stack)
+        elif found := _path(text):
+            path, name = found
+            yield (
+                _folder(path, name, stack)
+                if path.is_dir()
+                else _file(_open(path, stack), str(path), name, stack)
+            )
+        else:
+            yield _remote(_reference(text), plain_http, stack)
+
+
+def _path(text: str) -> tuple[Path, str] | None:
+    """The path that is there, and the name of an image in it; None when `text` is to be a reference."""
+    if Path(text).exists():
+        return Path(text), ""
+    if _is_reference(text) and not text.startswith(("/", "./", "../")):
+        return None
+    for at in (at for at, character in enumerate(text) if character == ":"):
+        if text[:at] and Path(text[:at]).exists():
+            return Path(text[:at]), text[at + 1 :]
+    return None
+
+
+def _is_reference(text: str) -> bool:
+    try:
+        Reference.parse(text)
+    except (NameInvalid, DigestInvalid):
+        return False
+    return True
+
+
+def _reference(text: str) -> Reference:
+    if text.startswith(("/", ".", "~")) or text.endswith((".wasm", ".tar", ".tgz", ".gz")):
+        raise Failure(f"{text}: no such file or folder.")
+    try:
+        return Reference.parse(text)
+    except (NameInvalid, DigestInvalid) as error:
+        raise Failure(f"there is no file {text!r}, and as a reference: {error.message}", error.fix) from None
+
+
+def _open(path: Path, stack: ExitStack) -> BinaryIO:
+    try:
+        return stack.enter_context(path.open("rb"))
+    except OSError as error:
+        raise Failure(f"{path}: {error.strerror}.") from None
+
+
+def _spooled(source: BinaryIO, stack: ExitStack) -> BinaryIO:
+    file = stack.enter_context(tempfile.TemporaryFile())  # noqa: SIM115 - the stack closes it
+    while piece := source.read(CHUNK):
+        file.write(piece)
+        if file.tell() > _MAX_STDIN:
+            raise Failure(f"standard input is larger than {_MAX_STDIN} bytes.", "Give a file.")
+    file.seek(0)
+    return file
+
+
+def _file(file: BinaryIO, name: str, wanted: str, stack: ExitStack) -> Target:
+    is_tar = tarfile.is_tarfile(file)
+    file.seek(0)
+    if is_tar:
+        archive = stack.enter_context(Archive(file, name))
+        return _stored(archive, wanted, stack)
+    if wanted:
+        raise Failure(f"{name} is no archive, so it has no image {wanted!r}.")
+    try:
+        return Bare(name, stack.enter_context(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)))
+    except ValueError:  # an empty file cannot be mapped
+        return Bare(name, b"")
+
+
+def _folder(path: Path, wanted: str, stack: ExitStack) -> Image:
+    return _stored(Folder(path), wanted, stack)
+
+
+def _stored(files: Files, wanted: str, stack: ExitStack) -> Image:
+    if docker_save.is_docker_save(files):
+        return docker_save.image(files, wanted, stack)
+    if layout.is_layout(files):
+        return layout.image(files, wanted)
+    raise Failure(
+        f"{files.name} is neither an OCI layout nor an image saved by docker.",
+        "Give a .wasm file, a layout, the archive of docker save, or HOST/REPO:TAG.",
+    )
+
+
+def _remote(reference: Reference, plain_http: Collection[str], stack: ExitStack) -> Image:
+    remote = stack.enter_context(Remote(reference.host, plain_http=reference.host in plain_http))
+    fetched = remote.manifest(reference.repository, reference.target)
+    try:
+        manifest = manifests.parse(fetched.body, fetched.media_type)
+    except ManifestInvalid as error:
+        raise Failure(f"{reference}: {error.message}", error.fix) from None
+    return Image(str(reference), manifest, fetched.digest, RemoteSource(remote, reference.repository))

@@ -1,0 +1,1 @@
+"""The hot path: hits answered from memory before there is a task, and the connection's guards."""

@@ -1,0 +1,233 @@
+"""A hit is answered here, from memory, before any ASGI scope or task exists; all else is uvicorn's.
+
+Only where the connection is idle and what came is exactly one plain head (`registry.hot.head`): then the
+parser has nothing half read, and whether it or this reader takes the message makes no difference to
+either. The answer's bytes are those of the slow path.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Hashable
+from typing import Any
+
+from uvicorn.config import Config
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.server import ServerState
+
+from registry.hot.cache import Entry, HotCache
+from registry.hot.conditional import matches
+from registry.hot.guard import GuardedProtocol
+from registry.hot.head import Head, HeadMemo
+from registry.hot.patience import Patience, Watch
+from storage.driver import Peek
+
+Identify = Callable[[bytes | None], Hashable | None]
+"""From the bytes of `Authorization` to an audience; None: the slow path decides."""
+
+SLICE = 256 << 10
+"""The most of a body that is given to the transport at a time."""
+
+_JOINED = 16 << 10  # up to this size one copy is cheaper than a second write
+
+
+def hot_protocol(
+    cache: HotCache, store: Peek, identify: Identify, patience: Patience | None = None
+) -> type[HttpToolsProtocol]:
+    """The protocol class for uvicorn's `Config(http=…)` that answers out of `cache`.
+
+    One class a process: its connections share the cache, the memo of heads and the watch.
+    """
+    limits = patience or Patience()
+
+    class ConfiguredProtocol(HotProtocol):
+        patience = limits
+        watch = Watch(limits.look_seconds)
+        hot = Hot(cache, store, identify, limits)
+
+    return ConfiguredProtocol
+
+
+class Hot:
+    """What the connections of a process share."""
+
+    def __init__(self, cache: HotCache, store: Peek, identify: Identify, patience: Patience) -> None:
+        self.cache = cache
+        self.peek = store.peek
+        self.identify = identify
+        self.heads = HeadMemo(cache.heads_budget, patience.head_bytes, patience.head_fields)
+        self.default_headers: list[tuple[bytes, bytes]] | None = None
+        self.ok = b""
+        self.not_modified = b""
+
+    def render(self, default_headers: list[tuple[bytes, bytes]]) -> None:
+        """Status lines with uvicorn's own headers, of which it makes a new list every second."""
+        lines = b"".join(name + b": " + value + b"\r\n" for name, value in default_headers)
+        self.default_headers = default_headers
+        self.ok = STATUS_LINE[200] + lines
+        self.not_modified = STATUS_LINE[304] + lines
+
+
+class HotProtocol(GuardedProtocol):
+    """One connection. `hot` is set by the subclass that a server is given."""
+
+    hot: Hot
+
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        self._known = self.hot.heads.known
+        self._answered_at = 0.0
+        self._body: memoryview[int] | None = None  # an answer that is not yet written, or not yet taken
+        self._position = 0
+        self._held = bytearray()  # what came meanwhile: at most what was read before reading stopped
+        self._half_closed = False
+        self._leaving = False
+
+    def data_received(self, data: bytes) -> None:
+        """A hit, or the parser's."""
+        if self.idle:
+            head = self._known.get(data)
+            if head is not None:
+                if self._answer(head):
+                    return
+            else:
+                head = self.hot.heads.read(data)
+                if head is not None and self._answer(head):
+                    self.hot.heads.keep(data, head)
+                    return
+        elif self._body is not None:
+            self._held += data
+            return
+        super().data_received(data)
+
+    def _answer(self, head: Head) -> bool:
+        """Answer from memory; False, and nothing has happened, where only the application can."""
+        limit = self.limit_concurrency
+        state = self.server_state
+        busy = limit is not None and (len(self.connections) >= limit or len(self.tasks) >= limit)
+        if busy or self.flow.write_paused:
+            return False
+        hot = self.hot
+        audience = hot.identify(head.authorization)
+        if audience is None:
+            return False
+        cache = hot.cache
+        place = (head.target, audience)
+        entry = cache.find(place)
+        if entry is None:
+            cache.misses += 1
+            return False
+        if hot.peek(entry.witness_key) != entry.witness_content:
+            cache.stale += 1
+            cache.drop(place)
+            return False
+        cache.hits += 1
+        state.total_requests += 1
+        self._head_since = None
+        self._answered_at = self.loop.time()
+        if self.timeout_keep_alive_task is None:
+            self.keep_alive()
+        if hot.default_headers is not state.default_headers:
+            hot.render(state.default_headers)
+        self._write(head, entry)
+        return True
+
+    def _write(self, head: Head, entry: Entry) -> None:
+        hot = self.hot
+        if head.tags is not None and matches(head.tags, entry.etag):
+            status = 304
+            self.transport.write(hot.not_modified + entry.not_modified)
+        elif head.bodiless:
+            status = 200
+            self.transport.write(hot.ok + entry.headers)
+        else:
+            status = 200
+            body = entry.body
+            hot.cache.sent += len(body)
+            if len(body) <= _JOINED:
+                self.transport.write(hot.ok + entry.headers + body)
+            else:
+                self.transport.write(hot.ok + entry.headers)
+                self._begin(memoryview(body))
+        if self._body is None and self.flow.write_paused:
+            # A peer that asks on and on without reading: nothing more is read until it has.
+            self._begin(memoryview(b""))
+        if self.access_log:
+            client = "{}:{}".format(*self.client) if self.client else ""
+            path = head.target.decode("ascii")
+            method = "HEAD" if head.bodiless else "GET"
+            self.access_logger.info('%s - "%s %s HTTP/%s" %d', client, method, path, "1.1", status)
+
+    # A body, in slices, as fast as the peer takes it
+
+    def _begin(self, body: memoryview[int]) -> None:
+        self._body, self._position = body, 0
+        self.idle = False
+        if not self._written():
+            self._unset_keepalive_if_required()
+            self.flow.pause_reading()
+        else:
+            self._body = None
+            self.idle = True
+
+    def _written(self) -> bool:
+        """Write on as far as the transport takes it; whether all of it is written and taken."""
+        body = self._body
+        while body is not None and not self.flow.write_paused and self._position < len(body):
+            start = self._position
+            self._position = start + SLICE
+            self.transport.write(body[start : start + SLICE])
+        return not self.flow.write_paused
+
+    def resume_writing(self) -> None:
+        """Go on with the body; after its end, with what came meanwhile."""
+        super().resume_writing()
+        if self._body is None or self.transport.is_closing() or not self._written():
+            return
+        self._body = None
+        self._answered_at = self.loop.time()
+        if self._half_closed:
+            self.transport.close()
+            return
+        self.flow.resume_reading()
+        self._rest()
+        if self._held:
+            held, self._held = bytes(self._held), bytearray()
+            self.data_received(held)
+        if self._leaving and self._body is None:
+            super().shutdown()
+
+    # How it ends
+
+    def eof_received(self) -> bool:  # type: ignore[override]
+        """A peer that sends no more still gets the whole of its answer."""
+        self._half_closed = self._body is not None
+        return self._half_closed
+
+    def timeout_keep_alive_handler(self) -> None:
+        """Close what has been idle; a hit only notes its time, so the timer may ring too early."""
+        self.timeout_keep_alive_task = None
+        left = self._answered_at + self.timeout_keep_alive - self.loop.time()
+        if left > 0:
+            self.timeout_keep_alive_task = self.loop.call_later(left, self.timeout_keep_alive_handler)
+        else:
+            super().timeout_keep_alive_handler()
+
+    def shutdown(self) -> None:
+        """Finish the answer under way, then close."""
+        if self._body is not None:
+            self._leaving = True
+        else:
+            super().shutdown()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Let go of the body."""
+        self._body = None
+        self._held.clear()
+        super().connection_lost(exc)

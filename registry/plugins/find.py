@@ -1,0 +1,22 @@
+"""From a reference in a path to what the gate found there."""
+
+from __future__ import annotations
+
+from registry.api.call import Call
+from registry.publish import plugins
+from registry.publish.plugins import Plugin
+from storage.driver import Witness
+from storage.errors import ManifestUnknown
+from storage.manifest import Descriptor
+
+
+async def plugin(call: Call) -> tuple[Descriptor, Witness, Plugin]:
+    """The manifest that the path names and its findings; raises ManifestUnknown where either is missing."""
+    descriptor, witness = await call.repository.find(call.reference())
+    found = plugins.from_record(await call.repository.derived.find(descriptor.digest))
+    if found is None:
+        raise ManifestUnknown(
+            f"{call.repository.name}@{descriptor.digest} was not checked: it is no plugin, or sparse.",
+            fix="Push the plugin's image again.",
+        )
+    return descriptor, witness, found

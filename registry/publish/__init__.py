@@ -1,0 +1,1 @@
+"""The story of a push: judge, store, sign, tag."""

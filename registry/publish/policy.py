@@ -1,0 +1,59 @@
+"""Admission: what findings mean for a push (pure)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from registry.publish.inspect import Findings
+from registry.verdict import Problem
+from storage.digest import Digest
+from storage.errors import ManifestInvalid
+from storage.manifest import Manifest
+
+Mode = Literal["enforce", "warn", "off"]
+
+_SHA512 = Problem(
+    "sha512",
+    "istio-agent and Envoy Gateway know sha256 digests only.",
+    "Push the image by tag or by its sha256 digest, its layers too.",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What holds for one repository: `sparse` lets a manifest name content that is not there."""
+
+    mode: Mode = "enforce"
+    sparse: bool = False
+    consumers: tuple[str, ...] = ("istio", "envoy", "envoy-gateway")
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Whether a manifest loads, and what to tell who pushed it."""
+
+    loads: bool
+    warnings: tuple[str, ...] = ()
+
+
+def decide(policy: Policy, findings: Findings, manifest: Manifest, digest: Digest) -> Decision:
+    """Whether a manifest is taken; raises ManifestInvalid when the policy enforces and it does not load."""
+    asked = [verdict for verdict in findings.verdicts if verdict.consumer in policy.consumers]
+    problems = list(dict.fromkeys(problem for verdict in asked for problem in verdict.problems))
+    if any(found.algorithm != "sha256" for found in _digests(manifest, digest)):
+        problems.append(_SHA512)
+    if not problems:
+        return Decision(loads=findings.ok)
+    if policy.mode == "enforce":
+        raise ManifestInvalid(
+            problems[0].message,
+            fix=problems[0].fix,
+            detail=[problem.to_json() for problem in problems],
+        )
+    told = tuple(str(problem) for problem in problems) if policy.mode == "warn" else ()
+    return Decision(loads=False, warnings=told)
+
+
+def _digests(manifest: Manifest, digest: Digest) -> list[Digest]:
+    return [digest, *(blob.digest for blob in manifest.blobs())]

@@ -1,0 +1,135 @@
+"""The story of a push: read, complete, judged, stored, signed, tagged; then acknowledged."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from registry.consumers import attachments
+from registry.publish import plugins
+from registry.publish.inspect import inspect
+from registry.publish.plugins import Plugin
+from registry.publish.policy import Decision, Policy, decide
+from registry.publish.signatures import Signer
+from storage import manifest as manifests
+from storage.digest import Digest
+from storage.driver import CHUNK
+from storage.errors import BlobUnknown, DigestInvalid, ManifestBlobUnknown, ManifestUnknown
+from storage.manifest import Descriptor, Manifest
+from storage.repositories import Repository
+
+_log = logging.getLogger("sidecargo.publish")
+
+
+@dataclass(frozen=True, slots=True)
+class Push:
+    """A manifest as it came: `reference` is a tag or a digest, `tags` are further tags to set."""
+
+    reference: str | Digest
+    content_type: str
+    body: bytes
+    tags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What was acknowledged."""
+
+    digest: Digest
+    subject: Digest | None
+    tags: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+
+class Publisher:
+    """Takes manifests in. `policy_of` says what holds for a repository; `spool` opens a temporary file."""
+
+    def __init__(
+        self, signer: Signer, policy_of: Callable[[str], Policy], spool: Callable[[], BinaryIO]
+    ) -> None:
+        self._signer = signer
+        self._policy_of = policy_of
+        self._spool = spool
+
+    async def push(self, repository: Repository, push: Push) -> Receipt:
+        """Take a manifest in; raises ManifestInvalid, ManifestBlobUnknown, DigestInvalid, StoreError.
+
+        When it returns, the manifest, its plugin, its signature and its tags are in the store.
+        """
+        manifest = manifests.parse(push.body, push.content_type)
+        digest = _named(push)
+        policy = self._policy_of(repository.name)
+        missing = await repository.missing(manifest)
+        if missing and not policy.sparse:
+            raise ManifestBlobUnknown([str(digest) for digest in missing])
+
+        decision = await self._judge(repository, manifest, digest, policy)
+        descriptor = await repository.put(manifest, push.body, digest)
+        if decision.loads:
+            await self._signer.sign(repository, digest)
+        tags = push.tags if isinstance(push.reference, Digest) else (push.reference, *push.tags)
+        for tag in dict.fromkeys(tags):
+            await repository.tag(tag, descriptor)
+        return Receipt(
+            digest, manifest.subject.digest if manifest.subject else None, push.tags, decision.warnings
+        )
+
+    async def _judge(
+        self, repository: Repository, manifest: Manifest, digest: Digest, policy: Policy
+    ) -> Decision:
+        if attachments.is_attachment(manifest):
+            return Decision(loads=False)
+        try:
+            plugin = await self._examine(repository, manifest, digest)
+        except (BlobUnknown, ManifestUnknown) as absent:
+            # Sparse: what is not here cannot be judged, and so is not signed.
+            warned = (f"not checked: {absent.message}",) if policy.mode != "off" else ()
+            return Decision(loads=False, warnings=warned)
+        decision = decide(policy, plugin.findings, manifest, digest)
+        _log.info("judged repository=%s digest=%s loads=%s", repository.name, digest, decision.loads)
+        return decision
+
+    async def _examine(self, repository: Repository, manifest: Manifest, digest: Digest) -> Plugin:
+        """What the gate finds in a manifest, from its record when there is one, else by taking it apart."""
+        known = plugins.from_record(await repository.derived.find(digest))
+        if known:
+            return known
+        with self._spool() as module_file:
+            findings = await inspect(manifest, _Stored(repository), module_file, self._spool)
+            plugin = plugins.of(findings, digest)
+            if plugin.module:
+                await repository.derived.keep_bytes(plugin.module, plugin.size, _pieces(module_file))
+        await repository.derived.keep(digest, plugins.to_record(plugin))
+        return plugin
+
+
+class _Stored:
+    """The parts of an image that are in a repository (an `inspect.Source`)."""
+
+    def __init__(self, repository: Repository) -> None:
+        self._repository = repository
+
+    async def manifest(self, descriptor: Descriptor) -> bytes:
+        return (await self._repository.get(descriptor.digest)).body
+
+    async def blob(self, descriptor: Descriptor) -> AsyncIterator[bytes]:
+        blob = await self._repository.blobs.open(descriptor.digest)
+        async for piece in self._repository.blobs.read(blob):
+            yield piece
+
+
+async def _pieces(file: BinaryIO) -> AsyncIterator[bytes]:
+    file.seek(0)
+    while piece := file.read(CHUNK):
+        yield piece
+
+
+def _named(push: Push) -> Digest:
+    if isinstance(push.reference, str):
+        return Digest.of(push.body)
+    digest = Digest.of(push.body, push.reference.algorithm)
+    if digest != push.reference:
+        raise DigestInvalid(f"the manifest was pushed as {push.reference}, but hashes to {digest}.")
+    return digest

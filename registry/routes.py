@@ -1,0 +1,60 @@
+"""The one table of routes: method, path, the right it needs, and what answers."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from starlette.responses import Response
+
+from registry import ops
+from registry.access.rights import Right
+from registry.api import base, blobs, catalog, manifests, referrers, tags, uploads
+from registry.api.call import Call
+from registry.plugins import keys, module, report
+from registry.web import pages
+
+Resource = Callable[[Call], Awaitable[Response]]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One row. `{repository}` in the path is any repository name, `/` included."""
+
+    methods: str
+    path: str
+    right: Right
+    resource: Resource
+
+
+_R = "/v2/{repository:rest}"
+_P = "/plugins/{repository:rest}"
+
+ROUTES: tuple[Route, ...] = (
+    Route("GET", "/v2/", Right.OPEN, base.get),
+    Route("GET", "/v2/_catalog", Right.PULL, catalog.get),
+    Route("GET", f"{_R}/tags/list", Right.PULL, tags.get),
+    Route("GET", f"{_R}/referrers/{{digest}}", Right.PULL, referrers.get),
+    Route("GET", f"{_R}/manifests/{{reference}}", Right.PULL, manifests.get),
+    Route("PUT", f"{_R}/manifests/{{reference}}", Right.PUSH, manifests.put),
+    Route("DELETE", f"{_R}/manifests/{{reference}}", Right.DELETE, manifests.delete),
+    Route("POST", f"{_R}/blobs/uploads/", Right.PUSH, uploads.start),
+    Route("GET", f"{_R}/blobs/uploads/{{upload}}", Right.PUSH, uploads.status),
+    Route("PATCH", f"{_R}/blobs/uploads/{{upload}}", Right.PUSH, uploads.append),
+    Route("PUT", f"{_R}/blobs/uploads/{{upload}}", Right.PUSH, uploads.finish),
+    Route("DELETE", f"{_R}/blobs/uploads/{{upload}}", Right.PUSH, uploads.cancel),
+    Route("GET", f"{_R}/blobs/{{digest}}", Right.PULL, blobs.get),
+    Route("DELETE", f"{_R}/blobs/{{digest}}", Right.DELETE, blobs.delete),
+    Route("GET", f"{_P}@{{reference}}/plugin.wasm", Right.PULL, module.get),
+    Route("GET", f"{_P}:{{reference}}/plugin.wasm", Right.PULL, module.get),
+    Route("GET", f"{_P}@{{reference}}", Right.PULL, report.get),
+    Route("GET", f"{_P}:{{reference}}", Right.PULL, report.get),
+    Route("GET", "/plugins/", Right.PULL, pages.repositories),
+    Route("GET", _P, Right.PULL, pages.tags),
+    Route("GET", "/keys/cosign.pub", Right.OPEN, keys.cosign_pub),
+    Route("GET", "/healthz", Right.OPEN, ops.healthz),
+    Route("GET", "/readyz", Right.OPEN, ops.readyz),
+    Route("GET", "/metrics", Right.ADMIN, ops.metrics),
+    Route("GET", "/", Right.OPEN, pages.start),
+    Route("GET", "/style.css", Right.OPEN, pages.style),
+)

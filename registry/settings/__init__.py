@@ -1,0 +1,37 @@
+"""What the operator decides, by a YAML file, the environment and flags; checked whole before a start."""
+
+from registry.settings.errors import SettingsInvalid, SettingsUnreadable, Wrong
+from registry.settings.load import Flag, Loaded, load
+from registry.settings.model import (
+    CONSUMERS,
+    Admission,
+    AdmissionRule,
+    Cache,
+    Consumer,
+    Limits,
+    Server,
+    Settings,
+    Signing,
+    Storage,
+    Timeouts,
+)
+
+__all__ = [
+    "CONSUMERS",
+    "Admission",
+    "AdmissionRule",
+    "Cache",
+    "Consumer",
+    "Flag",
+    "Limits",
+    "Loaded",
+    "Server",
+    "Settings",
+    "SettingsInvalid",
+    "SettingsUnreadable",
+    "Signing",
+    "Storage",
+    "Timeouts",
+    "Wrong",
+    "load",
+]

@@ -1,0 +1,196 @@
+"""The settings as values: every key, its type and its default; `docs/settings.md` says what each does."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+from urllib.parse import urlsplit
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ByteSize,
+    ConfigDict,
+    Field,
+    model_validator,
+)
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from registry import patterns
+from registry.publish.policy import Mode, Policy
+from registry.settings.units import Duration, Size, duration
+
+Consumer = Literal["istio", "envoy", "envoy-gateway"]
+CONSUMERS: tuple[Consumer, ...] = get_args(Consumer)
+
+_HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
+
+
+def _whole_number(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise ValueError(f"{value!r} is not a whole number")
+    return value
+
+
+def _word(value: Any) -> Any:
+    # `off` and `no` are the boolean false in YAML 1.1, and templating tools write it as `false`.
+    return "off" if value is False else value
+
+
+def _host(value: str) -> str:
+    try:
+        ipaddress.ip_address(value)
+    except ValueError:
+        if not _HOST_NAME.fullmatch(value):
+            raise ValueError(f"{value!r} is not an address; write it without scheme and port") from None
+    return value
+
+
+def _public_url(value: str) -> str:
+    shape = "write https://HOST or http://HOST:PORT, without a path"
+    try:
+        url = urlsplit(value)
+        _ = url.port
+    except ValueError:
+        raise ValueError(f"is not a URL; {shape}") from None
+    if url.scheme not in ("http", "https") or not url.hostname or "@" in url.netloc:
+        raise ValueError(f"is not a public URL; {shape}")
+    if url.path.strip("/") or url.query or url.fragment:
+        raise ValueError(f"has a path; {shape}")
+    return f"{url.scheme}://{url.netloc}"
+
+
+def _storage_url(value: str) -> str:
+    scheme, separator, _ = value.partition("://")
+    if not value or "\0" in value:
+        raise ValueError("is not a folder; write one as in ./data")
+    if separator and scheme == "s3":
+        raise ValueError("this release keeps content on disk only; write a folder, as in ./data")
+    if separator:
+        raise ValueError(f"{scheme}:// is no kind of storage; write a folder, as in ./data")
+    return value
+
+
+WholeNumber = Annotated[int, BeforeValidator(_whole_number)]
+ModeWord = Annotated[Mode, BeforeValidator(_word)]
+Repositories = Annotated[str, AfterValidator(patterns.validated)]
+
+
+class Section(BaseModel):
+    """Keys that belong together; frozen, nothing unknown in it, and a key without a value is its default."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_empty(cls, data: Any) -> Any:
+        if not isinstance(data, dict):
+            return data
+        return {key: value for key, value in data.items() if value is not None or key not in cls.model_fields}
+
+
+class Server(Section):
+    """Where the registry listens and how it is known."""
+
+    host: Annotated[str, AfterValidator(_host)] = "127.0.0.1"
+    port: Annotated[WholeNumber, Field(ge=0, le=65535)] = 5000
+    workers: Annotated[WholeNumber, Field(ge=1, le=256)] = 1
+    public_url: Annotated[str, AfterValidator(_public_url)] | None = None
+
+
+class Cache(Section):
+    """What is kept in memory."""
+
+    memory: Size = ByteSize(256_000_000)
+
+
+class Storage(Section):
+    """Where content is kept."""
+
+    url: Annotated[str, AfterValidator(_storage_url)] = "./data"
+    cache: Cache = Cache()
+
+
+class AdmissionRule(Section):
+    """What is different for some repositories; a key that is left out is as `admission` has it."""
+
+    repositories: Repositories
+    mode: ModeWord | None = None
+    sparse: bool | None = None
+
+
+class Admission(Section):
+    """What must be true of a manifest before it is taken."""
+
+    mode: ModeWord = "enforce"
+    sparse: bool = False
+    consumers: Annotated[tuple[Consumer, ...], Field(min_length=1)] = CONSUMERS
+    rules: tuple[AdmissionRule, ...] = ()
+
+    def policy(self, repository: str) -> Policy:
+        """What holds for a repository: the first rule that names it counts."""
+        for rule in self.rules:
+            if patterns.matches(rule.repositories, repository):
+                return Policy(
+                    mode=self.mode if rule.mode is None else rule.mode,
+                    sparse=self.sparse if rule.sparse is None else rule.sparse,
+                    consumers=self.consumers,
+                )
+        return Policy(self.mode, self.sparse, self.consumers)
+
+
+class Signing(Section):
+    """The keys that sign; none means that one is made on disk at the first start."""
+
+    keys: tuple[Path, ...] = ()
+
+
+class Limits(Section):
+    """How large things may be."""
+
+    manifest: Annotated[Size, Field(ge=1)] = ByteSize(4 << 20)
+    upload: Annotated[Size, Field(ge=1)] = ByteSize(2 << 30)
+
+
+class Timeouts(Section):
+    """How long things may take."""
+
+    head: Duration = duration("15s")
+    stall: Duration = duration("30s")
+    body_rate: Size = ByteSize(1 << 10)
+    uploads: Duration = duration("24h")
+
+
+class Settings(BaseSettings):
+    """All that is decided from outside. Constructed directly, it reads neither environment nor file."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="forbid")
+
+    server: Server = Server()
+    storage: Storage = Storage()
+    admission: Admission = Admission()
+    signing: Signing = Signing()
+    limits: Limits = Limits()
+    timeouts: Timeouts = Timeouts()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_empty(cls, data: Any) -> Any:
+        if not isinstance(data, dict):
+            return data
+        return {key: value for key, value in data.items() if value is not None or key not in cls.model_fields}
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Only what the caller says; `registry.settings.load` brings the sources together."""
+        return (init_settings,)

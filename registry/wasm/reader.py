@@ -1,0 +1,106 @@
+"""Reading the primitives of the binary format (WebAssembly core spec, "Binary Format", Values)."""
+
+from __future__ import annotations
+
+MAX_NAME = 100_000
+
+
+class Malformed(Exception):
+    """Bytes that are not what the format wants at this place; its text says what and where."""
+
+
+class Reader:
+    """A position in the bytes of one section; every step is checked against their end."""
+
+    __slots__ = ("_base", "_data", "pos")
+
+    def __init__(self, data: bytes, base: int = 0) -> None:
+        self._data = data
+        self._base = base
+        self.pos = 0
+
+    @property
+    def rest(self) -> bytes:
+        """What has not been read."""
+        return self._data[self.pos :]
+
+    def at_end(self) -> bool:
+        """Whether everything has been read."""
+        return self.pos >= len(self._data)
+
+    def byte(self) -> int:
+        """The next byte; raises Malformed at the end."""
+        try:
+            found = self._data[self.pos]
+        except IndexError:
+            raise Malformed(f"it ends at byte {self._base + self.pos}, in the middle of a value") from None
+        self.pos += 1
+        return found
+
+    def peek(self) -> int:
+        """The next byte, left where it is; raises Malformed at the end."""
+        found = self.byte()
+        self.pos -= 1
+        return found
+
+    def unsigned(self, bits: int = 32) -> int:
+        """An unsigned LEB128 of at most `bits` bits; raises Malformed when it runs on or overflows."""
+        first = self.byte()
+        if first < 0x80:
+            return first
+        result, shift, found = first & 0x7F, 7, first
+        while found & 0x80:
+            if shift >= bits:
+                raise Malformed(f"the LEB128 number before byte {self._base + self.pos} runs on")
+            found = self.byte()
+            result |= (found & 0x7F) << shift
+            shift += 7
+        if result >> bits:
+            raise Malformed(f"the LEB128 number before byte {self._base + self.pos} is over {bits} bits")
+        return result
+
+    def signed33(self) -> int:
+        """A signed LEB128 of 33 bits, the form of heap types; raises Malformed when it runs on."""
+        result = shift = 0
+        while True:
+            found = self.byte()
+            result |= (found & 0x7F) << shift
+            shift += 7
+            if not found & 0x80:
+                return result - (1 << shift) if found & 0x40 else result
+            if shift >= 35:
+                raise Malformed(f"the LEB128 number before byte {self._base + self.pos} runs on")
+
+    def count(self, what: str, limit: int) -> int:
+        """How many entries follow; raises Malformed when there are fewer bytes, or more than `limit`."""
+        number = self.unsigned()
+        if number > len(self._data) - self.pos:
+            raise Malformed(f"it announces {number} {what} in {len(self._data) - self.pos} bytes")
+        if number > limit:
+            raise Malformed(f"it has {number} {what}; {limit} is the limit here")
+        return number
+
+    def name(self) -> str:
+        """A name; raises Malformed when it is cut, too long or not UTF-8."""
+        return _text(self._name_bytes())
+
+    def lossy_name(self) -> str:
+        """A name in which wrong UTF-8 is replaced, as engines take those of custom sections."""
+        return self._name_bytes().decode("utf-8", "replace")
+
+    def _name_bytes(self) -> bytes:
+        length = self.unsigned()
+        if length > MAX_NAME:
+            raise Malformed(f"a name of {length} bytes; {MAX_NAME} is the limit")
+        found = self._data[self.pos : self.pos + length]
+        if len(found) != length:
+            raise Malformed(f"a name of {length} bytes runs over the end of its section")
+        self.pos += length
+        return found
+
+
+def _text(found: bytes) -> str:
+    try:
+        return found.decode()
+    except UnicodeDecodeError:
+        raise Malformed(f"the name {found[:40]!r} is not UTF-8") from None

@@ -1,0 +1,157 @@
+"""Types of a module: functions, values and memories (WebAssembly core spec, "Binary Format", Types)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from registry.wasm.reader import Malformed, Reader
+
+MAX_TYPES = 20_000
+MAX_PARAMS = 1_000
+
+_NUMBERS = {0x7F: "i32", 0x7E: "i64", 0x7D: "f32", 0x7C: "f64", 0x7B: "v128"}
+_PACKED = {0x78: "i8", 0x77: "i16"}
+_REFERENCES = {
+    0x70: "funcref",
+    0x6F: "externref",
+    0x6E: "anyref",
+    0x6D: "eqref",
+    0x6C: "i31ref",
+    0x6B: "structref",
+    0x6A: "arrayref",
+    0x69: "exnref",
+    0x71: "nullref",
+    0x72: "nullexternref",
+    0x73: "nullfuncref",
+    0x74: "nullexnref",
+}
+_SHORT = _NUMBERS | _REFERENCES
+_FUNCTION, _STRUCT, _ARRAY = 0x60, 0x5F, 0x5E
+_REC, _SUB, _SUB_FINAL = 0x4E, 0x50, 0x4F
+
+
+@dataclass(frozen=True, slots=True)
+class FuncType:
+    """What a function takes and gives."""
+
+    params: tuple[str, ...] = ()
+    results: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        results = ", ".join(self.results) if self.results else "void"
+        return f"({', '.join(self.params)}) -> {results}"
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """A linear memory; its limits are in pages of 64 KiB."""
+
+    minimum: int
+    maximum: int | None = None
+    shared: bool = False
+    is64: bool = False
+    imported: bool = False
+
+
+def read_types(reader: Reader) -> tuple[FuncType | None, ...]:
+    """The entries of a type section in order; None stands for what is no function (GC's types)."""
+    found: list[FuncType | None] = []
+    shared: dict[FuncType, FuncType] = {}
+    for _ in range(reader.count("types", MAX_TYPES)):
+        group = 1
+        if reader.peek() == _REC:
+            reader.byte()
+            group = reader.count("types in a group", MAX_TYPES)
+        for _ in range(group):
+            entry = _sub_type(reader)
+            # Equal signatures share one value: a hostile section must not cost more than its bytes.
+            found.append(shared.setdefault(entry, entry) if entry else None)
+        if len(found) > MAX_TYPES:
+            raise Malformed(f"it has more than {MAX_TYPES} types, the limit here")
+    return tuple(found)
+
+
+def value_type(reader: Reader) -> str:
+    """A value type by its name, such as `i32`."""
+    code = reader.byte()
+    if name := _SHORT.get(code):
+        return name
+    if code in (0x63, 0x64):
+        nullable = "null " if code == 0x63 else ""
+        return f"(ref {nullable}{_heap_type(reader)})"
+    raise Malformed(f"0x{code:02x} is no value type")
+
+
+def skip_table(reader: Reader) -> None:
+    """A table type of an import."""
+    value_type(reader)
+    _limits(reader)
+
+
+def skip_global(reader: Reader) -> None:
+    """A global's type of an import."""
+    value_type(reader)
+    if reader.byte() > 3:
+        raise Malformed("a global that is neither constant nor variable")
+
+
+def memory(reader: Reader, *, imported: bool = False) -> Memory:
+    """A memory type."""
+    minimum, maximum, shared, is64 = _limits(reader)
+    return Memory(minimum, maximum, shared, is64, imported)
+
+
+def _heap_type(reader: Reader) -> str:
+    index = reader.signed33()
+    if index >= 0:
+        return str(index)
+    name = _REFERENCES.get(index & 0x7F)
+    if name is None or index < -64:
+        raise Malformed(f"{index} is no heap type")
+    return name.removesuffix("ref")
+
+
+def _sub_type(reader: Reader) -> FuncType | None:
+    if reader.peek() in (_SUB, _SUB_FINAL):
+        reader.byte()
+        for _ in range(reader.count("supertypes", 1)):
+            reader.unsigned()
+    return _composite_type(reader)
+
+
+def _composite_type(reader: Reader) -> FuncType | None:
+    form = reader.byte()
+    if form == _FUNCTION:
+        return FuncType(_values(reader, "parameters"), _values(reader, "results"))
+    if form == _STRUCT:
+        for _ in range(reader.count("fields", 10_000)):
+            _field(reader)
+        return None
+    if form == _ARRAY:
+        _field(reader)
+        return None
+    raise Malformed(f"0x{form:02x} begins no type")
+
+
+def _values(reader: Reader, what: str) -> tuple[str, ...]:
+    return tuple(value_type(reader) for _ in range(reader.count(what, MAX_PARAMS)))
+
+
+def _field(reader: Reader) -> None:
+    if reader.peek() in _PACKED:
+        reader.byte()
+    else:
+        value_type(reader)
+    if reader.byte() > 1:
+        raise Malformed("a field that is neither constant nor variable")
+
+
+def _limits(reader: Reader) -> tuple[int, int | None, bool, bool]:
+    flags = reader.byte()
+    if flags > 7:
+        raise Malformed(f"limits with the unknown flags 0x{flags:02x}")
+    is64 = bool(flags & 4)
+    bits = 64 if is64 else 32
+    minimum = reader.unsigned(bits)
+    maximum = reader.unsigned(bits) if flags & 1 else None
+    return minimum, maximum, bool(flags & 2), is64

@@ -1,0 +1,1 @@
+"""Where content lives: digests and names, objects and keys, blobs, manifests, tags and referrers."""

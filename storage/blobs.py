@@ -1,0 +1,78 @@
+"""Blobs of one repository: shared bytes, and the links that say who may have them."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+from storage import paths, records
+from storage.digest import Digest
+from storage.driver import Driver, ObjectExists, ObjectMissing, Witness
+from storage.errors import BlobUnknown, StoreUnavailable
+
+
+@dataclass(frozen=True, slots=True)
+class Blob:
+    """A blob that the repository has: `size` in bytes; `witness` is true as long as it has it."""
+
+    digest: Digest
+    size: int
+    witness: Witness
+
+
+class Blobs:
+    """What a repository holds besides manifests."""
+
+    def __init__(self, driver: Driver, repository: str) -> None:
+        self._driver = driver
+        self._repository = repository
+
+    async def find(self, digest: Digest) -> Blob:
+        """The blob, by one look at its link and nothing else; raises BlobUnknown."""
+        key = paths.blob_link(self._repository, digest)
+        try:
+            link = await self._driver.get(key)
+        except ObjectMissing:
+            raise BlobUnknown(
+                f"{self._repository} has no blob {digest}.",
+                fix="Push it, or mount it from the repository that has it.",
+            ) from None
+        return Blob(digest, records.read_size(link, key), Witness(key, link))
+
+    async def open(self, digest: Digest) -> Blob:
+        """The blob, and its bytes are there in full length; raises BlobUnknown or StoreUnavailable."""
+        blob = await self.find(digest)
+        try:
+            there = (await self._driver.stat(paths.blob(digest))).size
+        except ObjectMissing:
+            there = -1
+        if there != blob.size:
+            raise StoreUnavailable(
+                f"the stored bytes of {digest} are damaged: {max(there, 0)} of {blob.size} are there.",
+                fix="Push the content again, or restore it from a backup.",
+            )
+        return blob
+
+    def read(self, blob: Blob, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
+        """The bytes `start` to `end` (exclusive; None: all) in pieces."""
+        return self._driver.read(paths.blob(blob.digest), start, end)
+
+    async def link(self, digest: Digest, size: int) -> None:
+        """Make stored bytes a blob of this repository; again is fine."""
+        with contextlib.suppress(ObjectExists):
+            await self._driver.create(
+                paths.blob_link(self._repository, digest), records.write({"size": size})
+            )
+
+    async def put(self, data: bytes) -> Digest:
+        """Store a small blob that is at hand, under its sha256."""
+        digest = Digest.of(data)
+        await self._driver.put(paths.blob(digest), data)
+        await self.link(digest, len(data))
+        return digest
+
+    async def delete(self, digest: Digest) -> None:
+        """Take the blob from this repository; the shared bytes stay. Raises BlobUnknown."""
+        if not await self._driver.delete(paths.blob_link(self._repository, digest)):
+            raise BlobUnknown(f"{self._repository} has no blob {digest}.")

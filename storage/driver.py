@@ -1,0 +1,149 @@
+"""The objects floor: what a place for keys and bytes promises (`Driver`).
+
+Every implementation runs the one suite in `tests/storage/driver_contract.py`.
+
+Keys are relative paths of `/`-separated segments; none is empty, `.` or `..`. Promises:
+
+- What is published is whole: a reader sees an object as it was before a write or as it is after
+  it, never a part, also after a crash. When a write has returned, it survives a power cut.
+- Writes are idempotent: the same write twice is the write once.
+- Listings are in byte order of the names, whatever the store's own order.
+- A staged object is seen by nobody until it is published; what `extend` has acknowledged survives
+  the process, and any other process over the same store may go on with it.
+- Failures are `StoreFull`, `StoreUnavailable`, or one of the conditions below. Nothing else leaves
+  a driver, apart from what a `source` raises: then nothing was published.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Protocol
+
+CHUNK = 1 << 20
+"""How many bytes are moved at a time, at most."""
+
+
+class ObjectMissing(Exception):
+    """There is no object under this key."""
+
+
+class ObjectExists(Exception):
+    """Create-if-absent found an object under the key."""
+
+
+class ObjectChanged(Exception):
+    """Replace-if-match found the object in another state than was expected."""
+
+
+class StageBusy(Exception):
+    """Another request is writing to this staged object now."""
+
+
+class StageMoved(Exception):
+    """A staged object does not end where the caller wants to go on; `size` is where it ends."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__(f"staged up to {size}")
+        self.size = size
+
+
+@dataclass(frozen=True, slots=True)
+class Stat:
+    """What is known of an object without reading it: `size` in bytes, `modified` in Unix seconds."""
+
+    size: int
+    modified: float
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A part of a listing: `names` in byte order; `more` when others follow them."""
+
+    names: tuple[str, ...]
+    more: bool
+
+
+class Driver(Protocol):
+    """Keys and bytes, asynchronously."""
+
+    async def get(self, key: str) -> bytes:
+        """A small object, whole; raises ObjectMissing."""
+
+    async def stat(self, key: str) -> Stat:
+        """Size and time of an object; raises ObjectMissing."""
+
+    def read(self, key: str, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
+        """The bytes `start` to `end` (exclusive; None: all) in pieces of at most CHUNK.
+
+        Raises ObjectMissing at the first step. The store is left as soon as the reader is closed.
+        """
+
+    async def put(self, key: str, data: bytes) -> None:
+        """Create or replace a small object."""
+
+    async def create(self, key: str, data: bytes) -> None:
+        """Create a small object; raises ObjectExists when the key is taken, exactly one of many wins."""
+
+    async def replace(self, key: str, data: bytes, expected: bytes) -> None:
+        """Replace a small object that holds `expected`; raises ObjectChanged (also when it is missing)."""
+
+    async def put_stream(self, key: str, source: AsyncIterator[bytes]) -> int:
+        """Create or replace an object of any size out of a stream and return its size."""
+
+    async def delete(self, key: str) -> bool:
+        """Remove an object; whether there was one."""
+
+    async def children(self, prefix: str, *, after: str = "", limit: int | None = None) -> Page:
+        """The names right under `prefix` (objects and folders alike) that sort after `after`."""
+
+    async def stage(self, key: str) -> None:
+        """Begin an empty staged object."""
+
+    async def staged(self, key: str) -> int:
+        """How many bytes of a staged object are safe; raises ObjectMissing."""
+
+    async def extend(self, key: str, offset: int, source: AsyncIterator[bytes]) -> int:
+        """Go on with a staged object at `offset` and return where it ends then.
+
+        Raises ObjectMissing, StageMoved when it does not end at `offset`, StageBusy when another
+        writer is at it. When the source fails, what had come before stays and counts.
+        """
+
+    def read_staged(self, key: str) -> AsyncIterator[bytes]:
+        """The bytes of a staged object so far, in pieces of at most CHUNK; raises ObjectMissing."""
+
+    async def publish(self, key: str, target: str, size: int) -> None:
+        """Make a staged object of `size` bytes the object `target` at once, created or replaced.
+
+        Nothing can be added to it from then on. Raises ObjectMissing, StageMoved when it has another
+        size, StageBusy when a writer is at it.
+        """
+
+    async def discard(self, key: str) -> bool:
+        """Remove a staged object; whether there was one."""
+
+    async def sweep(self, before: float) -> None:
+        """Remove what writers that died before that time (Unix seconds) left behind."""
+
+
+class Peek(Protocol):
+    """What the hot path asks of a driver, or of a cache in front of one."""
+
+    def peek(self, key: str) -> bytes | None:
+        """A small object as it is now, or None when there is none (or it can't be known without waiting).
+
+        Synchronous, for the event loop: some microseconds at most.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Witness:
+    """Something remembered is still true while the object `key` holds `content`."""
+
+    key: str
+    content: bytes
+
+    def holds(self, peek: Peek) -> bool:
+        """Whether it is true now."""
+        return peek.peek(self.key) == self.content

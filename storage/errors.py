@@ -1,0 +1,193 @@
+"""What can go wrong, as types: each has the spec's code, a message for its reader, and a fix.
+
+    RegistryError
+    ├── NameInvalid  NameUnknown
+    ├── DigestInvalid  SizeInvalid
+    ├── BlobUnknown  BlobUploadUnknown  BlobUploadInvalid
+    ├── UploadOutOfOrder  RangeNotSatisfiable
+    ├── ManifestUnknown  ManifestInvalid  ManifestBlobUnknown  ManifestTooLarge
+    ├── Unauthorized  Denied  Unsupported  PageInvalid
+    ├── BodyTooLarge  BodyTimeout
+    ├── PreconditionFailed
+    └── StoreError
+        ├── StoreFull
+        ├── StoreUnavailable
+        └── FormatUnknown
+
+The codes are those of OCI Distribution 1.1, "Error Codes"; how a type becomes an HTTP status is
+decided in one table, `registry/api/errors.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class RegistryError(Exception):
+    """A failure that its reader can act on.
+
+    `message` says what is wrong, `fix` what to do about it (may be empty), `detail` holds what a
+    program may want to read.
+    """
+
+    code = "UNSUPPORTED"
+
+    def __init__(self, message: str, *, fix: str = "", detail: object = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.fix = fix
+        self.detail = detail
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.fix}".rstrip()
+
+
+class NameInvalid(RegistryError):
+    """A repository name or a tag that the spec's grammar does not allow."""
+
+    code = "NAME_INVALID"
+
+
+class NameUnknown(RegistryError):
+    """A repository that is not here."""
+
+    code = "NAME_UNKNOWN"
+
+
+class DigestInvalid(RegistryError):
+    """A digest that cannot be read, or content that does not hash to it."""
+
+    code = "DIGEST_INVALID"
+
+
+class SizeInvalid(RegistryError):
+    """A body of another length than was announced."""
+
+    code = "SIZE_INVALID"
+
+
+class BlobUnknown(RegistryError):
+    """A blob that the repository does not have."""
+
+    code = "BLOB_UNKNOWN"
+
+
+class BlobUploadUnknown(RegistryError):
+    """An upload session that is not here, or belongs to another repository."""
+
+    code = "BLOB_UPLOAD_UNKNOWN"
+
+
+class BlobUploadInvalid(RegistryError):
+    """An upload request that contradicts itself."""
+
+    code = "BLOB_UPLOAD_INVALID"
+
+
+class UploadOutOfOrder(BlobUploadInvalid):
+    """A chunk that does not continue where the session stands; `offset` is where it does."""
+
+    def __init__(self, message: str, *, offset: int, fix: str = "") -> None:
+        super().__init__(message, fix=fix, detail={"offset": offset})
+        self.offset = offset
+
+
+class RangeNotSatisfiable(RegistryError):
+    """A requested range that lies outside the content of `size` bytes."""
+
+    code = "SIZE_INVALID"
+
+    def __init__(self, message: str, *, size: int) -> None:
+        super().__init__(message, detail={"size": size})
+        self.size = size
+
+
+class ManifestUnknown(RegistryError):
+    """A manifest that the repository does not have."""
+
+    code = "MANIFEST_UNKNOWN"
+
+
+class ManifestInvalid(RegistryError):
+    """A manifest that is malformed, contradicts itself, or would not load."""
+
+    code = "MANIFEST_INVALID"
+
+
+class ManifestBlobUnknown(RegistryError):
+    """A manifest that names content which the repository does not have."""
+
+    code = "MANIFEST_BLOB_UNKNOWN"
+
+    def __init__(self, missing: Sequence[str]) -> None:
+        shown = ", ".join(missing[:5]) + (f" and {len(missing) - 5} more" if len(missing) > 5 else "")
+        super().__init__(
+            f"the manifest names content that is not in this repository: {shown}.",
+            fix="Push it first, then the manifest.",
+            detail=[{"digest": digest} for digest in missing],
+        )
+        self.missing = tuple(missing)
+
+
+class ManifestTooLarge(ManifestInvalid):
+    """A manifest over the configured limit."""
+
+
+class Unauthorized(RegistryError):
+    """A request that needs a login."""
+
+    code = "UNAUTHORIZED"
+
+
+class Denied(RegistryError):
+    """A request that this principal may not make."""
+
+    code = "DENIED"
+
+
+class Unsupported(RegistryError):
+    """A request for something that this registry does not do."""
+
+    code = "UNSUPPORTED"
+
+
+class PageInvalid(RegistryError):
+    """A page size or a position that makes no sense."""
+
+    code = "PAGINATION_NUMBER_INVALID"
+
+
+class BodyTooLarge(RegistryError):
+    """A body over the configured limit."""
+
+    code = "SIZE_INVALID"
+
+
+class BodyTimeout(RegistryError):
+    """A body that came too slowly to wait for."""
+
+    code = "SIZE_INVALID"
+
+
+class PreconditionFailed(RegistryError):
+    """An object that is not in the state that the writer expected."""
+
+    code = "DENIED"
+
+
+class StoreError(RegistryError):
+    """The store failed; nothing of the request was acknowledged."""
+
+    code = "UNAVAILABLE"
+
+
+class StoreFull(StoreError):
+    """The store has no room."""
+
+
+class StoreUnavailable(StoreError):
+    """The store does not answer, or answers with an error."""
+
+
+class FormatUnknown(StoreError):
+    """The store was written by a newer release."""

@@ -1,0 +1,95 @@
+"""Keys: the one place that builds them. The same tree on disk and in S3, readable by a person.
+
+    format                                           {"format": 1}
+    catalog/<repository>                             one object a repository, "/" written as "."
+    blobs/<algorithm>/<2 hex>/<hex>                  bytes by digest: blobs, manifests and modules
+    uploads/<id>.<hash of repository>                what an upload has received: <id> of another
+                                                     repository is another key
+    repositories/<repository>/
+        _blobs/<algorithm>/<hex>                     membership of a blob: {"size": …}
+        _manifests/<algorithm>/<hex>                 membership of a manifest: its descriptor
+        _tags/<tag>                                  the descriptor that the tag names
+        _referrers/<algorithm>/<hex>/<digest>        descriptor of a manifest whose subject is <hex>
+        _plugins/<algorithm>/<hex>                   what the gate found in a manifest
+
+Folders of a repository begin with "_", which no segment of a name can: the repository `a/tags` does
+not meet the tags of `a`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+from storage.digest import Digest
+
+FORMAT = "format"
+CATALOG = "catalog"
+UPLOADS = "uploads"
+
+# Byte order of the encoded names is byte order of the names: - . / sort like + , . before digits.
+_ENCODE = str.maketrans("-./", "+,.")
+_DECODE = str.maketrans("+,.", "-./")
+
+
+def catalog(repository: str) -> str:
+    """The object that says that a repository is here."""
+    return f"{CATALOG}/{catalog_name(repository)}"
+
+
+def catalog_name(repository: str) -> str:
+    """A repository's name as one segment that sorts as the name does."""
+    return repository.translate(_ENCODE)
+
+
+def catalog_repository(name: str) -> str:
+    """The repository that `catalog_name` wrote as `name`."""
+    return name.translate(_DECODE)
+
+
+def blob(digest: Digest) -> str:
+    """Content, shared by all repositories."""
+    return f"blobs/{digest.algorithm}/{digest.hex[:2]}/{digest.hex}"
+
+
+def upload(repository: str, upload_id: str) -> str:
+    """What an upload has received."""
+    return f"{UPLOADS}/{upload_id}.{hashlib.sha256(repository.encode()).hexdigest()[:16]}"
+
+
+def blob_link(repository: str, digest: Digest) -> str:
+    """Membership of a blob in a repository."""
+    return f"{_own(repository)}/_blobs/{digest.algorithm}/{digest.hex}"
+
+
+def manifest_link(repository: str, digest: Digest) -> str:
+    """Membership of a manifest in a repository."""
+    return f"{_own(repository)}/_manifests/{digest.algorithm}/{digest.hex}"
+
+
+def tags(repository: str) -> str:
+    """The folder of a repository's tags."""
+    return f"{_own(repository)}/_tags"
+
+
+def tag(repository: str, name: str) -> str:
+    """What a tag names."""
+    return f"{tags(repository)}/{name}"
+
+
+def referrers(repository: str, subject: Digest) -> str:
+    """The folder of what refers to a manifest."""
+    return f"{_own(repository)}/_referrers/{subject.algorithm}/{subject.hex}"
+
+
+def referrer(repository: str, subject: Digest, digest: Digest) -> str:
+    """One manifest that refers to another."""
+    return f"{referrers(repository, subject)}/{digest}"
+
+
+def plugin(repository: str, digest: Digest) -> str:
+    """What the gate found in a manifest of a repository."""
+    return f"{_own(repository)}/_plugins/{digest.algorithm}/{digest.hex}"
+
+
+def _own(repository: str) -> str:
+    return f"repositories/{repository}"

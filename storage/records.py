@@ -1,0 +1,58 @@
+"""Small objects as values: what links, tags and rows hold, in one canonical JSON form."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from storage.digest import Digest
+from storage.errors import DigestInvalid, StoreUnavailable
+from storage.manifest import Descriptor
+
+
+def write(document: dict[str, Any]) -> bytes:
+    """A record as bytes: the same document is always the same bytes."""
+    return json.dumps(document, separators=(",", ":"), sort_keys=True).encode()
+
+
+def read(data: bytes, key: str) -> dict[str, Any]:
+    """The record that `write` made; raises StoreUnavailable naming the key when it is damaged."""
+    try:
+        document = json.loads(data)
+    except ValueError:
+        raise _damaged(key) from None
+    if not isinstance(document, dict):
+        raise _damaged(key)
+    return document
+
+
+def write_descriptor(descriptor: Descriptor) -> bytes:
+    """A descriptor as a record."""
+    return write(descriptor.to_json())
+
+
+def read_descriptor(data: bytes, key: str) -> Descriptor:
+    """The descriptor in a record; raises StoreUnavailable naming the key when it is damaged."""
+    found = read(data, key)
+    try:
+        return Descriptor(
+            media_type=str(found["mediaType"]),
+            digest=Digest.parse(found["digest"]),
+            size=int(found["size"]),
+            artifact_type=str(found.get("artifactType", "")),
+            annotations=found.get("annotations", {}),
+        )
+    except (KeyError, TypeError, ValueError, DigestInvalid):
+        raise _damaged(key) from None
+
+
+def read_size(data: bytes, key: str) -> int:
+    """The size in a blob's membership record; raises StoreUnavailable naming the key when it is damaged."""
+    size = read(data, key).get("size")
+    if not isinstance(size, int):
+        raise _damaged(key)
+    return size
+
+
+def _damaged(key: str) -> StoreUnavailable:
+    return StoreUnavailable(f"the object {key} of the store is damaged.", fix="Restore it from a backup.")

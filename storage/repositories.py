@@ -1,0 +1,156 @@
+"""One repository: its manifests, and the doors to its blobs, tags, referrers and uploads."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+from storage import manifest as manifests
+from storage import paths, records
+from storage.blobs import Blobs
+from storage.derived import Derived
+from storage.digest import Digest
+from storage.driver import Driver, ObjectExists, ObjectMissing, Witness
+from storage.errors import BlobUnknown, ManifestInvalid, ManifestUnknown, NameUnknown, StoreUnavailable
+from storage.manifest import Descriptor, Manifest
+from storage.referrers import Referrers
+from storage.tags import Tags
+from storage.uploads import Uploads
+
+_AT_ONCE = 64
+
+
+@dataclass(frozen=True, slots=True)
+class StoredManifest:
+    """A manifest as it was pushed."""
+
+    descriptor: Descriptor
+    body: bytes
+
+
+class Repository:
+    """The content that one name stands for. Nothing here looks into another repository."""
+
+    def __init__(self, driver: Driver, name: str, uploads: Uploads) -> None:
+        self.name = name
+        self.blobs = Blobs(driver, name)
+        self.tags = Tags(driver, name)
+        self.referrers = Referrers(driver, name)
+        self.derived = Derived(driver, name)
+        self.uploads = uploads
+        self._driver = driver
+
+    async def must_exist(self) -> None:
+        """Raises NameUnknown when nothing was ever pushed to this name."""
+        try:
+            await self._driver.stat(paths.catalog(self.name))
+        except ObjectMissing:
+            raise NameUnknown(f"there is no repository {self.name}.") from None
+
+    async def find(self, reference: str | Digest) -> tuple[Descriptor, Witness]:
+        """What a tag or a digest names here, without its bytes; raises ManifestUnknown."""
+        if isinstance(reference, str):
+            return await self.tags.resolve(reference)
+        key = paths.manifest_link(self.name, reference)
+        try:
+            record = await self._driver.get(key)
+        except ObjectMissing:
+            raise ManifestUnknown(f"{self.name} has no manifest {reference}.") from None
+        return records.read_descriptor(record, key), Witness(key, record)
+
+    async def get(self, reference: str | Digest) -> StoredManifest:
+        """A manifest by tag or digest, its bytes held against its digest; raises ManifestUnknown."""
+        descriptor, _ = await self.find(reference)
+        try:
+            body = await self._driver.get(paths.blob(descriptor.digest))
+        except ObjectMissing:
+            body = b""
+        if Digest.of(body, descriptor.digest.algorithm) != descriptor.digest:
+            raise StoreUnavailable(
+                f"the stored bytes of {descriptor.digest} are damaged.",
+                fix="Push the manifest again, or restore it from a backup.",
+            )
+        return StoredManifest(descriptor, body)
+
+    def read(self, descriptor: Descriptor, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
+        """The bytes `start` to `end` (exclusive; None: all) of a manifest that `find` has found."""
+        return self._driver.read(paths.blob(descriptor.digest), start, end)
+
+    async def missing(self, manifest: Manifest) -> list[Digest]:
+        """The blobs and child manifests that a manifest names and this repository does not have.
+
+        Raises ManifestInvalid when it names one with a wrong size.
+        """
+        named = {item.digest: item for item in (*manifest.blobs(), *manifest.manifests)}
+        gate = asyncio.Semaphore(_AT_ONCE)
+
+        async def size(item: Descriptor) -> int | None:
+            async with gate:
+                with contextlib.suppress(BlobUnknown, ManifestUnknown):
+                    if manifest.is_index:
+                        return (await self.find(item.digest))[0].size
+                    return (await self.blobs.find(item.digest)).size
+                return None
+
+        sizes = await asyncio.gather(*(size(item) for item in named.values()))
+        for item, found in zip(named.values(), sizes, strict=True):
+            if found not in (None, item.size):
+                raise ManifestInvalid(
+                    f"the manifest says that {item.digest} has {item.size} bytes; it has {found}."
+                )
+        return [digest for digest, found in zip(named, sizes, strict=True) if found is None]
+
+    async def put(self, manifest: Manifest, body: bytes, digest: Digest) -> Descriptor:
+        """Store a manifest by its digest: bytes, then the referrer's row, then the link. Again is fine."""
+        descriptor = Descriptor(manifest.media_type, digest, len(body))
+        await asyncio.gather(
+            self._driver.put(paths.blob(digest), body),
+            self._enter_catalog(),
+            self._refer(manifest, descriptor),
+        )
+        await self.restore(descriptor)
+        return descriptor
+
+    async def restore(self, descriptor: Descriptor) -> None:
+        """Make stored bytes a manifest of this repository; again is fine."""
+        with contextlib.suppress(ObjectExists):
+            await self._driver.create(
+                paths.manifest_link(self.name, descriptor.digest), records.write_descriptor(descriptor)
+            )
+
+    async def tag(self, tag: str, descriptor: Descriptor) -> None:
+        """Let a tag name a manifest that was put, also when the manifest is deleted at the same time.
+
+        `delete` removes tags, link, tags; this writes the tag and then looks for the link: whichever
+        comes last, a tag without its manifest does not remain.
+        """
+        await self.tags.put(tag, descriptor)
+        await self.restore(descriptor)
+
+    async def delete(self, digest: Digest) -> None:
+        """Remove a manifest, the tags that name it and its row as a referrer; raises ManifestUnknown."""
+        stored = await self.get(digest)
+        await self.tags.forget(digest)
+        await self._driver.delete(paths.manifest_link(self.name, digest))
+        await self.tags.forget(digest)
+        await self.derived.forget(digest)
+        subject = manifests.parse(stored.body, stored.descriptor.media_type).subject
+        if subject:
+            await self.referrers.remove(subject.digest, digest)
+
+    async def _enter_catalog(self) -> None:
+        with contextlib.suppress(ObjectExists):
+            await self._driver.create(paths.catalog(self.name), b"")
+
+    async def _refer(self, manifest: Manifest, descriptor: Descriptor) -> None:
+        if manifest.subject:
+            row = Descriptor(
+                descriptor.media_type,
+                descriptor.digest,
+                descriptor.size,
+                artifact_type=manifest.referrer_type,
+                annotations=manifest.annotations,
+            )
+            await self.referrers.add(manifest.subject.digest, row)

@@ -1,0 +1,59 @@
+"""The store: the one door to content, over whatever driver keeps the bytes."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+
+from storage import names, paths, records, sweep
+from storage.digest import Digest
+from storage.driver import Driver, ObjectExists, ObjectMissing, Page
+from storage.errors import BlobUnknown, FormatUnknown
+from storage.repositories import Repository
+from storage.uploads import Uploads
+
+FORMAT = 1
+
+
+class Store:
+    """Repositories by name. `upload_limit` is the largest blob in bytes."""
+
+    def __init__(self, driver: Driver, *, upload_limit: int) -> None:
+        self._driver = driver
+        self.uploads = Uploads(driver, upload_limit)
+
+    async def open(self) -> None:
+        """Make an empty store one of this format; raises FormatUnknown for a newer one."""
+        with contextlib.suppress(ObjectExists):
+            await self._driver.create(paths.FORMAT, records.write({"format": FORMAT}))
+            return
+        found = records.read(await self._driver.get(paths.FORMAT), paths.FORMAT).get("format")
+        if found != FORMAT:
+            raise FormatUnknown(
+                f"the store has format {found}; this release knows {FORMAT}.",
+                fix="Run the release that wrote it, or a newer one.",
+            )
+
+    def repository(self, name: str) -> Repository:
+        """The repository of that name, there or not; raises NameInvalid."""
+        return Repository(self._driver, names.repository(name), self.uploads)
+
+    async def catalog(self, *, after: str = "", limit: int | None = None) -> Page:
+        """A part of the names of all repositories, in byte order."""
+        page = await self._driver.children(paths.CATALOG, after=paths.catalog_name(after), limit=limit)
+        return Page(tuple(map(paths.catalog_repository, page.names)), page.more)
+
+    async def shared_size(self, digest: Digest) -> int:
+        """The size of content that any repository has; raises BlobUnknown."""
+        try:
+            return (await self._driver.stat(paths.blob(digest))).size
+        except ObjectMissing:
+            raise BlobUnknown(f"there is no blob {digest}.") from None
+
+    async def ready(self) -> None:
+        """Raises StoreError when the store does not answer."""
+        await self._driver.stat(paths.FORMAT)
+
+    async def sweep(self, *, age: float) -> int:
+        """Remove uploads that received nothing for `age` seconds; how many there were."""
+        return await sweep.abandoned(self._driver, before=time.time() - age)

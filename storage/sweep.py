@@ -1,0 +1,28 @@
+"""Sweeping: abandoned uploads, and what writers that died left behind, go after their time."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+
+from storage import paths
+from storage.driver import Driver, ObjectMissing
+
+_AT_ONCE = 64
+
+
+async def abandoned(driver: Driver, *, before: float) -> int:
+    """Remove every upload that received nothing since `before` (Unix seconds); how many there were."""
+    gate = asyncio.Semaphore(_AT_ONCE)
+
+    async def sweep(name: str) -> bool:
+        key = f"{paths.UPLOADS}/{name}"
+        async with gate:
+            with contextlib.suppress(ObjectMissing):
+                return (await driver.stat(key)).modified < before and await driver.discard(key)
+            return False
+
+    page = await driver.children(paths.UPLOADS)
+    swept = await asyncio.gather(*(sweep(name) for name in page.names))
+    await driver.sweep(before)
+    return sum(swept)
