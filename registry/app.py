@@ -21,6 +21,7 @@ from registry import choke, workers
 from registry.api import errors
 from registry.api.call import Services
 from registry.hot.cache import HotCache
+from registry.hot.flights import Flights
 from registry.hot.patience import Patience
 from registry.hot.protocol import hot_protocol
 from registry.keyring import signing_key
@@ -72,6 +73,7 @@ def wire(settings: Settings) -> tuple[Starlette, type[HttpToolsProtocol]]:
         store=store,
         publisher=Publisher(Signer(key, known_as(settings)), _policy_of(settings), _spool_in(root / "temp")),
         answers=_HotAnswers(cache),
+        flights=Flights(),
         metrics=Metrics(cache),
         manifest_limit=settings.limits.manifest,
         cosign_pub=key.public_pem.decode(),

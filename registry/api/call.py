@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 from starlette.requests import Request
 
 from registry.access.rights import Principal
+from registry.hot.flights import Flights
 from registry.metrics import Metrics
 from registry.publish.publisher import Publisher
 from storage import names
@@ -44,6 +45,7 @@ class Services:
     store: Store
     publisher: Publisher
     answers: Answers
+    flights: Flights
     metrics: Metrics
     manifest_limit: int
     cosign_pub: str

@@ -53,11 +53,15 @@ class Content:
         if call.request.method == "HEAD":
             return Response(headers=self._headers)
         if self.size <= call.services.answers.largest:
-            return await self._remembered(call)
+            body = await call.services.flights.once(self.digest, self.size, self._proven)
+            if body is not None:
+                response = StreamingResponse(_slices(body), headers=self._headers)
+                call.services.answers.offer(call.path, response.raw_headers, body, self._witness)
+                return response
         return StreamingResponse(self._exactly(0, self.size), headers=self._headers)
 
-    async def _remembered(self, call: Call) -> Response:
-        """The whole content, proven against its digest once and then answered from memory."""
+    async def _proven(self) -> bytes:
+        """The whole content, held against its digest."""
         body = b"".join([piece async for piece in self._exactly(0, self.size)])
         found = await asyncio.to_thread(Digest.of, body, self.digest.algorithm)
         if found != self.digest:
@@ -65,9 +69,7 @@ class Content:
                 f"the stored bytes of {self.digest} are damaged.",
                 fix="Push the content again, or restore it from a backup.",
             )
-        response = StreamingResponse(_slices(body), headers=self._headers)
-        call.services.answers.offer(call.path, response.raw_headers, body, self._witness)
-        return response
+        return body
 
     async def _exactly(self, start: int, end: int) -> AsyncIterator[bytes]:
         sent = start

@@ -136,7 +136,7 @@ def _no_module(name: str, head: bytes, size: int) -> Problem | None:
 
 
 def _not_found(seen: list[str], layers: int) -> Problem:
-    holds = ", ".join(seen[-_SHOWN_NAMES:]) or "no file"
+    holds = ", ".join(name[-25:] for name in seen[-_SHOWN_NAMES:]) or "no file"
     where = f"the last of {layers} layers" if layers > 1 else "the layer"
     module = next((name for name in reversed(seen) if name.endswith(".wasm")), "main.wasm")
     fix = _COPY.format(module.rpartition("/")[2])

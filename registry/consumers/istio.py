@@ -63,7 +63,7 @@ def child(index: Manifest) -> Descriptor | Problem:
         for entry in index.manifests
         if entry.platform and entry.platform.os != _ATTESTATION
     )
-    has = ", ".join(list(others)[:3]) or "no image at all"
+    has = ", ".join(list(others)[:2]) or "no image at all"
     return Problem(
         "no-linux-amd64",
         f"istio-agent: no child with platform linux/amd64 in the index; it has {has}.",
