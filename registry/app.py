@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import socket
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -25,7 +26,7 @@ from registry.hot.flights import Flights
 from registry.hot.patience import Patience
 from registry.hot.protocol import hot_protocol
 from registry.keyring import signing_key
-from registry.metrics import Metrics
+from registry.metrics import SHARED_FOLDER, Metrics
 from registry.publish.policy import Policy
 from registry.publish.publisher import Publisher
 from registry.publish.signatures import Signer
@@ -40,6 +41,7 @@ from storage.store import Store
 _log = logging.getLogger("sidecargo")
 
 _SWEEP_EVERY = 3600.0
+_NOTE_EVERY = 1.0
 _EVERYBODY = "everybody"
 
 
@@ -58,7 +60,10 @@ def serve(settings: Settings) -> int:
     port = listener.getsockname()[1]
     settings = settings.model_copy(update={"server": settings.server.model_copy(update={"port": port})})
     print(_what_next(settings), file=sys.stderr, flush=True)
-    workers.run(workers.Worker(wire, settings, settings.server.workers), listener)
+    with tempfile.TemporaryDirectory(prefix="metrics-", dir=root / "temp") as counts:
+        if settings.server.workers > 1:
+            os.environ[SHARED_FOLDER] = counts
+        workers.run(workers.Worker(wire, settings, settings.server.workers), listener)
     return 0
 
 
@@ -69,12 +74,13 @@ def wire(settings: Settings) -> tuple[Starlette, type[HttpToolsProtocol]]:
     store = _store(settings, driver)
     key = signing_key(settings.signing.keys, root)
     cache = HotCache(settings.storage.cache.memory)
+    metrics = Metrics(cache)
     services = Services(
         store=store,
         publisher=Publisher(Signer(key, known_as(settings)), _policy_of(settings), _spool_in(root / "temp")),
         answers=_HotAnswers(cache),
         flights=Flights(),
-        metrics=Metrics(cache),
+        metrics=metrics,
         manifest_limit=settings.limits.manifest,
         cosign_pub=key.public_pem.decode(),
         host=known_as(settings) if settings.server.public_url else "",
@@ -82,7 +88,7 @@ def wire(settings: Settings) -> tuple[Starlette, type[HttpToolsProtocol]]:
     app = Starlette(
         routes=choke.guarded(ROUTES, services),
         exception_handlers=errors.HANDLERS,
-        lifespan=partial(_lifespan, store, settings.timeouts.uploads.total_seconds()),
+        lifespan=partial(_lifespan, store, metrics, settings.timeouts.uploads.total_seconds()),
     )
     app.router.redirect_slashes = False
     timeouts = settings.timeouts
@@ -98,8 +104,10 @@ def known_as(settings: Settings) -> str:
     """How the registry is known from outside, `HOST[:PORT]`: never what a client says."""
     if settings.server.public_url:
         return urlsplit(settings.server.public_url).netloc
-    host = f"[{settings.server.host}]" if ":" in settings.server.host else settings.server.host
-    return f"{host}:{settings.server.port}"
+    host = settings.server.host
+    if host in ("0.0.0.0", "::"):  # noqa: S104
+        host = "localhost"
+    return f"[{host}]:{settings.server.port}" if ":" in host else f"{host}:{settings.server.port}"
 
 
 class _HotAnswers:
@@ -130,26 +138,37 @@ def _spool_in(folder: Path) -> Callable[[], BinaryIO]:
 
 
 @contextlib.asynccontextmanager
-async def _lifespan(store: Store, age: float, app: Starlette) -> AsyncIterator[None]:
+async def _lifespan(store: Store, metrics: Metrics, age: float, app: Starlette) -> AsyncIterator[None]:
     del app
     workers.use_threads()
-    sweeping = asyncio.create_task(_sweep_for_ever(store, age))
+    chores = [
+        asyncio.create_task(_every(min(_SWEEP_EVERY, age), partial(_sweep, store, age))),
+        asyncio.create_task(_every(_NOTE_EVERY, partial(_note, metrics))),
+    ]
     yield
-    sweeping.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await sweeping
+    for chore in chores:
+        chore.cancel()
+    await asyncio.gather(*chores, return_exceptions=True)
 
 
-async def _sweep_for_ever(store: Store, age: float) -> None:
+async def _every(seconds: float, chore: Callable[[], Awaitable[None]]) -> None:
     while True:
-        try:
-            swept = await store.sweep(age=age)
-        except StoreError as error:
-            _log.warning("uploads were not swept: %s", error)
-        else:
-            if swept:
-                _log.info("swept %d abandoned uploads", swept)
-        await asyncio.sleep(min(_SWEEP_EVERY, age))
+        await chore()
+        await asyncio.sleep(seconds)
+
+
+async def _note(metrics: Metrics) -> None:
+    metrics.note_hot()
+
+
+async def _sweep(store: Store, age: float) -> None:
+    try:
+        swept = await store.sweep(age=age)
+    except StoreError as error:
+        _log.warning("uploads were not swept: %s", error)
+    else:
+        if swept:
+            _log.info("swept %d abandoned uploads", swept)
 
 
 def _what_next(settings: Settings) -> str:

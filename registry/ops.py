@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.responses import JSONResponse, Response
 
 from registry.api.call import Call
@@ -21,5 +21,5 @@ async def readyz(call: Call) -> Response:
 
 
 async def metrics(call: Call) -> Response:
-    """What this process counted, for Prometheus."""
-    return Response(generate_latest(call.services.metrics.registry), media_type=CONTENT_TYPE_LATEST)
+    """What all workers counted, for Prometheus."""
+    return Response(call.services.metrics.text(), headers={"Content-Type": CONTENT_TYPE_LATEST})

@@ -49,6 +49,7 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", f"{_P}:{{reference}}/plugin.wasm", Right.PULL, module.get),
     Route("GET", f"{_P}@{{reference}}", Right.PULL, report.get),
     Route("GET", f"{_P}:{{reference}}", Right.PULL, report.get),
+    Route("GET", "/plugins", Right.PULL, pages.repositories),
     Route("GET", "/plugins/", Right.PULL, pages.repositories),
     Route("GET", _P, Right.PULL, pages.tags),
     Route("GET", "/keys/cosign.pub", Right.OPEN, keys.cosign_pub),

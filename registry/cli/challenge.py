@@ -27,6 +27,6 @@ def _of(header: str) -> Iterable[Challenge]:
     found = list(_SCHEME.finditer(header))
     for at, match in enumerate(found):
         end = found[at + 1].start() if at + 1 < len(found) else len(header)
-        parts = [part for part in parse_http_list(header[match.end() : end]) if "=" in part]
+        parts = [part for part in parse_http_list(header[match.end() : end]) if part.partition("=")[2]]
         said = parse_keqv_list(parts)
         yield Challenge(match[1].lower(), {name.strip().lower(): value for name, value in said.items()})

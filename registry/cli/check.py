@@ -86,7 +86,7 @@ def as_data(target: str, result: Judged, verdicts: Sequence[Verdict]) -> dict[st
             for verdict in verdicts
         },
         "module": _module(findings.module) if findings.module else None,
-        "layer": findings.layer.to_json() if findings.layer else None,
+        "layer": result.layer.to_json() if result.layer else None,
     }
 
 
@@ -115,7 +115,7 @@ def _lines(target: str, result: Judged, verdicts: Sequence[Verdict]) -> Iterator
         facts = f"{size}, ABI {abi_version(module) or 'none'}, SDK {guess(module)}"
         yield f"  module  {facts}, {len(module.imports)} imports, {len(module.exports)} exports"
         yield f"          sha256 {module.sha256} (what code.remote and http(s) URLs compare)"
-    if layer := result.findings.layer:
+    if layer := result.layer:
         yield f"  layer   {printable(layer.media_type)} {layer.digest}"
     if result.digest:
         yield f"  image   {result.digest} (what oci:// URLs compare)"

@@ -14,6 +14,7 @@ from typing import BinaryIO, cast
 from registry.cli.targets import Bare, Target
 from registry.publish.inspect import Findings, inspect, inspect_module
 from storage.digest import Digest
+from storage.manifest import Descriptor
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,11 @@ class Judged:
     findings: Findings
     digest: Digest | None
     module: BinaryIO | None
+
+    @property
+    def layer(self) -> Descriptor | None:
+        """The layer that the module came from; None where the push is still to name it."""
+        return self.findings.layer if self.digest else None
 
 
 @contextmanager

@@ -58,14 +58,21 @@ def opened(text: str, plain_http: Collection[str] = ()) -> Iterator[Target]:
 
 def _path(text: str) -> tuple[Path, str] | None:
     """The path that is there, and the name of an image in it; None when `text` is to be a reference."""
-    if Path(text).exists():
+    if _exists(text):
         return Path(text), ""
     if _is_reference(text) and not text.startswith(("/", "./", "../")):
         return None
     for at in (at for at, character in enumerate(text) if character == ":"):
-        if text[:at] and Path(text[:at]).exists():
+        if _exists(text[:at]):
             return Path(text[:at]), text[at + 1 :]
     return None
+
+
+def _exists(text: str) -> bool:
+    try:
+        return bool(text) and Path(text).exists()
+    except OSError:  # longer than any path
+        return False
 
 
 def _is_reference(text: str) -> bool:

@@ -102,8 +102,8 @@ def _type_seen(manifest: Manifest, entry: Descriptor) -> str:
 
     go-containerregistry pkg/v1/partial/with.go, BlobDescriptor.
     """
-    named = (*((manifest.config,) if manifest.config else ()), *manifest.layers)
-    return next(same.media_type for same in named if same.digest == entry.digest)
+    config = (manifest.config,) if manifest.config else ()
+    return next(same.media_type for same in (*config, *manifest.layers) if same.digest == entry.digest)
 
 
 def _unknown_digest(entries: tuple[Descriptor, ...]) -> Problem | None:

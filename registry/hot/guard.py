@@ -15,7 +15,7 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from registry.hot.patience import Pace, Patience, Stall, Watch, unsent
+from registry.hot.patience import Pace, Patience, Stall, Watch, drop, unsent
 from registry.hot.refusal import BODY_SLOW, HEAD_LATE, HOST_AMBIGUOUS, MALFORMED, Refusal, head_too_large
 
 _PIECE = 64 << 10  # what the parser is given at a time: it may hold that much beyond the head's limit
@@ -278,7 +278,7 @@ class GuardedProtocol(HttpToolsProtocol):
         stalled = self._stall.lasts(now, pending, self.patience)
         lingered = self._linger_until is not None and now >= self._linger_until
         if stalled:
-            self.transport.abort()
+            drop(self.transport)
         elif lingered:
             self.transport.close()
 

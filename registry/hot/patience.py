@@ -8,7 +8,10 @@ that means (`Watched.look`).
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import fcntl
+import socket
+import struct
 import sys
 import termios
 from dataclasses import dataclass
@@ -131,3 +134,11 @@ def unsent(transport: asyncio.Transport) -> int:
     except (OSError, AttributeError):
         return pending
     return pending + int.from_bytes(queue, sys.byteorder)
+
+
+def drop(transport: asyncio.Transport) -> None:
+    """End a connection whose peer does not read: by a reset, else the kernel would keep what it holds."""
+    sock = transport.get_extra_info("socket")
+    with contextlib.suppress(OSError, AttributeError):
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    transport.abort()

@@ -92,10 +92,10 @@ async def inspect(
     return replace(found, image=image)
 
 
-def inspect_module(data: bytes | memoryview | mmap.mmap) -> Findings:
-    """Judge a bare module, as Envoy meets it."""
+def inspect_module(data: bytes | memoryview | mmap.mmap, sha256: str | None = None) -> Findings:
+    """Judge a bare module, as Envoy meets it; `sha256` (hexadecimal) is computed when it is not given."""
     try:
-        module = read(data)
+        module = read(data, sha256)
     except NotAModule as refusal:
         return _refused(refusal.problem)
     problems = abi.judge(module)
@@ -120,7 +120,7 @@ def _unpack_and_judge(layer: istio.Layer, packed: BinaryIO, into: BinaryIO) -> F
         return _refused(found)
     into.flush()
     with mmap.mmap(into.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        return replace(inspect_module(data), layer=layer.descriptor)
+        return replace(inspect_module(data, found.sha256), layer=layer.descriptor)
 
 
 def _refused(problem: Problem, *, image: Descriptor | None = None) -> Findings:

@@ -9,14 +9,13 @@ from registry.publish.inspect import Findings
 from registry.verdict import Problem
 from storage.digest import Digest
 from storage.errors import ManifestInvalid
-from storage.manifest import Manifest
 
 Mode = Literal["enforce", "warn", "off"]
 
 _SHA512 = Problem(
     "sha512",
     "istio-agent and Envoy Gateway know sha256 digests only.",
-    "Push the image by tag or by its sha256 digest, its layers too.",
+    "Push the image by tag or by its sha256 digest.",
 )
 
 
@@ -37,11 +36,11 @@ class Decision:
     warnings: tuple[str, ...] = ()
 
 
-def decide(policy: Policy, findings: Findings, manifest: Manifest, digest: Digest) -> Decision:
+def decide(policy: Policy, findings: Findings, digest: Digest) -> Decision:
     """Whether a manifest is taken; raises ManifestInvalid when the policy enforces and it does not load."""
     asked = [verdict for verdict in findings.verdicts if verdict.consumer in policy.consumers]
     problems = list(dict.fromkeys(problem for verdict in asked for problem in verdict.problems))
-    if any(found.algorithm != "sha256" for found in _digests(manifest, digest)):
+    if digest.algorithm != "sha256":
         problems.append(_SHA512)
     if not problems:
         return Decision(loads=findings.ok)
@@ -53,7 +52,3 @@ def decide(policy: Policy, findings: Findings, manifest: Manifest, digest: Diges
         )
     told = tuple(str(problem) for problem in problems) if policy.mode == "warn" else ()
     return Decision(loads=False, warnings=told)
-
-
-def _digests(manifest: Manifest, digest: Digest) -> list[Digest]:
-    return [digest, *(blob.digest for blob in manifest.blobs())]

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from registry.consumers import attachments
+from registry.consumers import attachments, istio
 from registry.publish import plugins
 from registry.publish.inspect import inspect
 from registry.publish.plugins import Plugin
 from registry.publish.policy import Decision, Policy, decide
 from registry.publish.signatures import Signer
+from registry.signing.cosign import signature_tag
 from storage import manifest as manifests
 from storage.digest import Digest
 from storage.driver import CHUNK
@@ -65,44 +67,61 @@ class Publisher:
         if missing and not policy.sparse:
             raise ManifestBlobUnknown([str(digest) for digest in missing])
 
-        decision = await self._judge(repository, manifest, digest, policy)
-        descriptor = await repository.put(manifest, push.body, digest)
-        if decision.loads:
-            await self._signer.sign(repository, digest)
+        with self._spool() as module:
+            decision, plugin = await self._judge(repository, manifest, digest, policy, module)
+            # Nothing names these yet but digests, so they are written together.
+            descriptor, signature, _ = await asyncio.gather(
+                repository.put(manifest, push.body, digest),
+                self._sign(repository, digest, decision),
+                self._keep(repository, digest, plugin, module),
+            )
+        if signature:
+            await repository.tag(signature_tag(digest), signature)
         tags = push.tags if isinstance(push.reference, Digest) else (push.reference, *push.tags)
         for tag in dict.fromkeys(tags):
             await repository.tag(tag, descriptor)
-        return Receipt(
-            digest, manifest.subject.digest if manifest.subject else None, push.tags, decision.warnings
-        )
+        _log.info("pushed repository=%s digest=%s loads=%s", repository.name, digest, decision.loads)
+        subject = manifest.subject.digest if manifest.subject else None
+        return Receipt(digest, subject, push.tags, decision.warnings)
 
     async def _judge(
-        self, repository: Repository, manifest: Manifest, digest: Digest, policy: Policy
-    ) -> Decision:
+        self, repository: Repository, manifest: Manifest, digest: Digest, policy: Policy, module: BinaryIO
+    ) -> tuple[Decision, Plugin | None]:
+        """What the policy makes of the findings; the module goes to `module`. Raises ManifestInvalid."""
         if attachments.is_attachment(manifest):
-            return Decision(loads=False)
-        try:
-            plugin = await self._examine(repository, manifest, digest)
-        except (BlobUnknown, ManifestUnknown) as absent:
-            # Sparse: what is not here cannot be judged, and so is not signed.
-            warned = (f"not checked: {absent.message}",) if policy.mode != "off" else ()
-            return Decision(loads=False, warnings=warned)
-        decision = decide(policy, plugin.findings, manifest, digest)
-        _log.info("judged repository=%s digest=%s loads=%s", repository.name, digest, decision.loads)
-        return decision
-
-    async def _examine(self, repository: Repository, manifest: Manifest, digest: Digest) -> Plugin:
-        """What the gate finds in a manifest, from its record when there is one, else by taking it apart."""
-        known = plugins.from_record(await repository.derived.find(digest))
-        if known:
-            return known
-        with self._spool() as module_file:
-            findings = await inspect(manifest, _Stored(repository), module_file, self._spool)
+            return Decision(loads=False), None
+        plugin = await _known(repository, manifest, digest)
+        if plugin is None:
+            try:
+                findings = await inspect(manifest, _Stored(repository), module, self._spool)
+            except (BlobUnknown, ManifestUnknown) as absent:
+                # Sparse: what is not here cannot be judged, and so is not signed.
+                warnings = (f"not checked: {absent.message}",) if policy.mode != "off" else ()
+                return Decision(loads=False, warnings=warnings), None
             plugin = plugins.of(findings, digest)
-            if plugin.module:
-                await repository.derived.keep_bytes(plugin.module, plugin.size, _pieces(module_file))
-        await repository.derived.keep(digest, plugins.to_record(plugin))
-        return plugin
+        return decide(policy, plugin.findings, digest), plugin
+
+    async def _sign(self, repository: Repository, digest: Digest, decision: Decision) -> Descriptor | None:
+        return await self._signer.store(repository, digest) if decision.loads else None
+
+    async def _keep(
+        self, repository: Repository, digest: Digest, plugin: Plugin | None, module: BinaryIO
+    ) -> None:
+        """Keep the module, then the record; of what was known before, the module is there already."""
+        if plugin and plugin.module:
+            await repository.derived.keep_bytes(plugin.module, plugin.size, _pieces(module))
+        if plugin:
+            await repository.derived.keep(digest, plugins.to_record(plugin))
+
+
+async def _known(repository: Repository, manifest: Manifest, digest: Digest) -> Plugin | None:
+    """What was found before in this manifest, or, for an index, in the child that it resolves to."""
+    child = istio.child(manifest) if manifest.is_index else None
+    judged = child.digest if isinstance(child, Descriptor) else digest
+    plugin = plugins.from_record(await repository.derived.find(judged))
+    if plugin and plugin.module and not await repository.derived.has_bytes(plugin.module, plugin.size):
+        return None
+    return plugin
 
 
 class _Stored:

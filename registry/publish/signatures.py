@@ -9,7 +9,7 @@ from registry.signing.keys import SigningKey
 from storage import manifest as manifests
 from storage.digest import Digest
 from storage.errors import ManifestUnknown
-from storage.manifest import Manifest
+from storage.manifest import Descriptor, Manifest
 from storage.repositories import Repository
 
 
@@ -20,16 +20,19 @@ class Signer:
         self.key = key
         self._host = host
 
-    async def sign(self, repository: Repository, digest: Digest) -> None:
-        """Store a manifest's signature under cosign's tag; what others signed stays, twice adds nothing."""
-        tag = cosign.signature_tag(digest)
+    async def store(self, repository: Repository, digest: Digest) -> Descriptor | None:
+        """Store the manifest of signatures that cosign's tag is to name; None when it names ours already.
+
+        What others signed stays in it.
+        """
         signature = cosign.sign(f"{self._host}/{repository.name}", digest, self.key)
-        new = cosign.signature_manifest(signature, await _existing(repository, tag))
+        existing = await _existing(repository, cosign.signature_tag(digest))
+        new = cosign.signature_manifest(signature, existing)
         if new is None:
-            return
+            return None
         await asyncio.gather(repository.blobs.put(new.payload), repository.blobs.put(new.config))
         manifest = manifests.parse(new.manifest, manifests.OCI_MANIFEST)
-        await repository.tag(tag, await repository.put(manifest, new.manifest, Digest.of(new.manifest)))
+        return await repository.put(manifest, new.manifest, Digest.of(new.manifest))
 
 
 async def _existing(repository: Repository, tag: str) -> Manifest | None:
