@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from functools import partial
 
 from starlette.convertors import Convertor, register_url_convertor
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route as StarletteRoute
 
@@ -32,17 +33,27 @@ register_url_convertor("rest", _Rest())
 
 
 def guarded(routes: Iterable[Route], services: Services) -> list[StarletteRoute]:
-    """The routes as the router takes them, each behind its right, counted, its errors answered."""
-    return [StarletteRoute(row.path, _endpoint(row, services), methods=row.methods.split()) for row in routes]
+    """The routes as the router takes them: one a path, behind its rights, counted, its errors answered."""
+    paths: dict[str, dict[str, Route]] = {}
+    for row in routes:
+        paths.setdefault(row.path, {}).update(dict.fromkeys(row.methods.split(), row))
+    return [StarletteRoute(path, _endpoint(rows, services), methods=[*rows]) for path, rows in paths.items()]
 
 
-def _endpoint(row: Route, services: Services) -> Callable[[Request], Awaitable[Response]]:
+def _endpoint(rows: Mapping[str, Route], services: Services) -> Callable[[Request], Awaitable[Response]]:
     async def endpoint(request: Request) -> Response:
+        row = rows.get(request.method) or rows["GET"]  # the router lets HEAD in where GET is
+        count = partial(services.metrics.requests.labels, request.method, row.path)
         try:
             response = await row.resource(_admitted(row, services, request))
         except RegistryError as error:
             response = await errors.on_registry_error(request, error)
-        services.metrics.requests.labels(request.method, row.path, response.status_code).inc()
+        except ClientDisconnect as error:
+            response = await errors.on_disconnect(request, error)
+        except Exception:
+            count(500).inc()
+            raise
+        count(response.status_code).inc()
         return response
 
     return endpoint

@@ -28,9 +28,12 @@ class Principal:
     def is_local(self) -> bool:
         """Whether the connection comes from this machine."""
         try:
-            return ipaddress.ip_address(self.address).is_loopback
+            address = ipaddress.ip_address(self.address)
         except ValueError:
             return False
+        # A socket of both kinds shows IPv4 peers as ::ffff:127.0.0.1.
+        mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+        return (mapped or address).is_loopback
 
 
 def allowed(principal: Principal, right: Right, repository: str | None) -> bool:

@@ -76,7 +76,8 @@ async def on_http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     if error.status_code == 405:
         message = f"{request.method} is not possible here."
-        return JSONResponse(body("UNSUPPORTED", message), 405, error.headers)
+        allowed = sorted((error.headers or {})["Allow"].split(", "))
+        return JSONResponse(body("UNSUPPORTED", message), 405, {"Allow": ", ".join(allowed)})
     return JSONResponse(
         body("NAME_UNKNOWN", "there is nothing under this path."), error.status_code, error.headers
     )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from storage.errors import RangeNotSatisfiable
 
-_ONE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})", re.ASCII)
+_ONE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})", re.ASCII | re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ def parse(header: str | None, size: int) -> ByteRange | None:
     begins.
     """
     match = _ONE.fullmatch((header or "").replace(" ", ""))
-    if match is None or match[0] == "bytes=-":
+    if match is None or match.groups() == ("", ""):
         return None
     first, last = match.groups()
     if first == "":

@@ -63,6 +63,7 @@ def send(image: Wrapped, reference: Reference, remote: Remote) -> Stored:
         with progress(f"pushing {printable(name, 60)}", image.layer.size) as advance:
             watched = cast(BinaryIO, _Watched(image.packed, advance))
             remote.put_blob(name, image.layer.digest, image.layer.size, watched)
+            advance(image.layer.size - watched.tell())  # what was there already is done too
         remote.put_blob(name, image.config_digest, len(image.config), BytesIO(image.config))
         return remote.put_manifest(name, tag, image.manifest, OCI_MANIFEST)
     except RemoteError as error:

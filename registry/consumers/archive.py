@@ -1,4 +1,4 @@
-"""From a layer's bytes to the plugin in it: istio.io/istio pkg/wasm/imagefetcher.go, extractWasmPluginBinary."""
+"""From a layer's bytes to the plugin in it: istio.io/istio pkg/wasm, imagefetcher.go and cache.go."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ _READ = 64 << 10
 _SHOWN_NAMES = 3
 _KINDS = {DIRECTORY: "a directory", SYMLINK: "a symbolic link", LINK: "a hard link"}
 _COPY = "In the Dockerfile: COPY {} ./plugin.wasm"
-_LOOKS = ((b"\x1f\x8b", "gzip"), (b"\x28\xb5\x2f\xfd", "zstd"), (_MAGIC, "a raw Wasm module"))
+_GZIP = b"\x1f\x8b"
+_LOOKS = ((_GZIP, "gzip"), (b"\x28\xb5\x2f\xfd", "zstd"), (_MAGIC, "a raw Wasm module"))
 
 Source = Iterable[bytes] | BinaryIO
 
@@ -127,10 +128,9 @@ def _no_module(name: str, head: bytes, size: int) -> Problem | None:
             f"istio-agent: fetched Wasm binary is invalid: {name} has {size} bytes.",
             "Build the module first; then push again.",
         )
-    looks = next((what for sign, what in _LOOKS if head.startswith(sign)), f"bytes {head.hex(' ')}")
     return Problem(
         "plugin-not-wasm",
-        f"istio-agent: fetched Wasm binary is invalid: {name} begins with {looks}, not \\0asm.",
+        f"istio-agent: fetched Wasm binary is invalid: {name} is {_looks(head)}, not \\0asm.",
         "Push the .wasm file itself, not compressed or packed.",
     )
 
@@ -149,13 +149,16 @@ def _not_found(seen: list[str], layers: int) -> Problem:
 
 def _unreadable(stream: Gunzip, reason: str, limit: int) -> Problem:
     """What is wrong with a layer that could not be walked to its plugin."""
-    looks = next((what for sign, what in _LOOKS[1:] if stream.head.startswith(sign)), "")
-    if stream.head[257:262] == b"ustar":
-        looks = "a plain tar"
-    if looks:
+    if stream.head and not stream.head.startswith(_GZIP):
         return Problem(
             "layer-type-lies",
-            f"istio-agent: failed to parse layer as tar.gz: gzip: invalid header: it is {looks}.",
+            f"istio-agent: failed to parse layer as tar.gz: it is {_looks(stream.head)}.",
+            f"Mend it: {PUSH}",
+        )
+    if stream.inside.startswith(_MAGIC):
+        return Problem(
+            "layer-type-lies",
+            "istio-agent: could not extract wasm binary: the layer is a gzipped module, not a tar.",
             f"Mend it: {PUSH}",
         )
     if "over the limit" in reason:
@@ -169,6 +172,12 @@ def _unreadable(stream: Gunzip, reason: str, limit: int) -> Problem:
         f"istio-agent: could not extract wasm binary: {reason[:80]}.",
         "Build and push the image again: docker build, or sidecargo push main.wasm HOST/REPO:TAG",
     )
+
+
+def _looks(head: bytes) -> str:
+    if head[257:262] == b"ustar":
+        return "a plain tar"
+    return next((what for sign, what in _LOOKS if head.startswith(sign)), f"{head[:8].hex(' ')} at first")
 
 
 def _too_large_an_entry(entry: Entry) -> Problem:

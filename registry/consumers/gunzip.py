@@ -12,16 +12,21 @@ from collections.abc import Callable, Iterable, Iterator
 MAX_MEMBERS = 100_000
 _STEP = 16 << 10  # of the input at once: zlib copies the rest of it at every call
 _PIECE = 256 << 10  # of the output at once
-_SLACK = 16 << 20
+_SLACK = 16 << 20  # of input over the limit: what does not shrink grows a little
+_HEAD = 300
 _WRAPPED = 31  # zlib's number for a gzip header and trailer
 
 
 class Gunzip:
-    """What is in a gzip stream, up to `limit` bytes of it; `fault` is set once it has ended early."""
+    """What is in a gzip stream, up to `limit` bytes of it; `fault` is set once it has ended early.
+
+    `head` and `inside` are the first bytes of the stream and of what was in it.
+    """
 
     def __init__(self, chunks: Iterable[bytes], limit: int) -> None:
         self.fault = ""
         self.head = b""
+        self.inside = b""
         self._left = limit
         self._input_left = limit + _SLACK
         self._piece = b""
@@ -68,6 +73,7 @@ class Gunzip:
             return False
         self._piece, self._at = next(self._pieces, b"")[: self._left], 0
         self._left -= len(self._piece)
+        self.inside = self.inside or self._piece[:_HEAD]
         return bool(self._piece)
 
     def _inflate(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
@@ -99,7 +105,7 @@ class Gunzip:
     def _steps(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
         for chunk in chunks:
             if not self.head:
-                self.head = chunk[:300]
+                self.head = chunk[:_HEAD]
             for at in range(0, len(chunk), _STEP):
                 data = chunk[at : at + _STEP]
                 self._input_left -= len(data)

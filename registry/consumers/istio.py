@@ -74,8 +74,7 @@ def child(index: Manifest) -> Descriptor | Problem:
 def layer(manifest: Manifest) -> Layer | Problem:
     """The layer of an image manifest that the agent reads, or why it finds none to read."""
     layers = manifest.layers
-    everything = (*manifest.blobs(), *((manifest.subject,) if manifest.subject else ()))
-    if problem := _unknown_digest(everything):
+    if problem := _unknown_digest((manifest.config, *layers, manifest.subject)):
         return problem
     if not layers:
         return Problem(
@@ -102,14 +101,14 @@ def _type_seen(manifest: Manifest, entry: Descriptor) -> str:
 
     go-containerregistry pkg/v1/partial/with.go, BlobDescriptor.
     """
-    config = (manifest.config,) if manifest.config else ()
-    return next(same.media_type for same in (*config, *manifest.layers) if same.digest == entry.digest)
+    named = (manifest.config, *manifest.layers)
+    return next((same.media_type for same in named if same and same.digest == entry.digest), entry.media_type)
 
 
-def _unknown_digest(entries: tuple[Descriptor, ...]) -> Problem | None:
+def _unknown_digest(entries: tuple[Descriptor | None, ...]) -> Problem | None:
     """go-containerregistry pkg/v1/hash.go: a manifest with any digest but sha256 cannot be read."""
     for entry in entries:
-        if entry.digest.algorithm != "sha256":
+        if entry and entry.digest.algorithm != "sha256":
             return Problem(
                 "digest-not-sha256",
                 f'istio-agent: unsupported hash: "{entry.digest.algorithm}".',

@@ -269,7 +269,7 @@ class GuardedProtocol(HttpToolsProtocol):
         if self._in_body:
             self._look_at_body(elapsed)
         elif self._head_since is not None:
-            self._look_at_head(now)
+            self._look_at_head(now, self._head_since)
 
     def _look_at_writing(self, now: float) -> None:
         pending = unsent(self.transport)
@@ -282,11 +282,11 @@ class GuardedProtocol(HttpToolsProtocol):
         elif lingered:
             self.transport.close()
 
-    def _look_at_head(self, now: float) -> None:
-        if self._head_since is None or self.flow.read_paused:
+    def _look_at_head(self, now: float, since: float) -> None:
+        if self.flow.read_paused:
             # Not read at our own wish: its time begins anew.
             self._head_since = now
-        elif now - self._head_since >= self.patience.head_seconds:
+        elif now - since >= self.patience.head_seconds:
             if self._between:
                 self.transport.close()
             else:

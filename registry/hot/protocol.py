@@ -86,7 +86,6 @@ class HotProtocol(GuardedProtocol):
         self._body: memoryview[int] | None = None  # an answer that is not yet written, or not yet taken
         self._position = 0
         self._held = bytearray()  # what came meanwhile: at most what was read before reading stopped
-        self._half_closed = False
         self._leaving = False
 
     def data_received(self, data: bytes) -> None:
@@ -111,6 +110,7 @@ class HotProtocol(GuardedProtocol):
         limit = self.limit_concurrency
         state = self.server_state
         busy = limit is not None and (len(self.connections) >= limit or len(self.tasks) >= limit)
+        # A peer that asks on and on without reading is the application's, whose sends wait for it.
         if busy or self.flow.write_paused:
             return False
         hot = self.hot
@@ -155,9 +155,6 @@ class HotProtocol(GuardedProtocol):
             else:
                 self.transport.write(hot.ok + entry.headers)
                 self._begin(memoryview(body))
-        if self._body is None and self.flow.write_paused:
-            # A peer that asks on and on without reading: nothing more is read until it has.
-            self._begin(memoryview(b""))
         if self.access_log:
             client = "{}:{}".format(*self.client) if self.client else ""
             path = head.target.decode("ascii")
@@ -192,9 +189,6 @@ class HotProtocol(GuardedProtocol):
             return
         self._body = None
         self._answered_at = self.loop.time()
-        if self._half_closed:
-            self.transport.close()
-            return
         self.flow.resume_reading()
         self._rest()
         if self._held:
@@ -204,11 +198,6 @@ class HotProtocol(GuardedProtocol):
             super().shutdown()
 
     # How it ends
-
-    def eof_received(self) -> bool:  # type: ignore[override]
-        """A peer that sends no more still gets the whole of its answer."""
-        self._half_closed = self._body is not None
-        return self._half_closed
 
     def timeout_keep_alive_handler(self) -> None:
         """Close what has been idle; a hit only notes its time, so the timer may ring too early."""

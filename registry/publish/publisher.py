@@ -88,7 +88,7 @@ class Publisher:
         self, repository: Repository, manifest: Manifest, digest: Digest, policy: Policy, module: BinaryIO
     ) -> tuple[Decision, Plugin | None]:
         """What the policy makes of the findings; the module goes to `module`. Raises ManifestInvalid."""
-        if attachments.is_attachment(manifest):
+        if await _is_attachment(repository, manifest):
             return Decision(loads=False), None
         plugin = await _known(repository, manifest, digest)
         if plugin is None:
@@ -112,6 +112,20 @@ class Publisher:
             await repository.derived.keep_bytes(plugin.module, plugin.size, _pieces(module))
         if plugin:
             await repository.derived.keep(digest, plugins.to_record(plugin))
+
+
+async def _is_attachment(repository: Repository, manifest: Manifest) -> bool:
+    """Whether a manifest is exempt by its content; an index, by what is stored of each of its children."""
+    attached: set[Digest] = set()
+    for child in manifest.manifests:
+        try:
+            stored = await repository.get(child.digest)
+        except ManifestUnknown:
+            return False
+        if not attachments.is_attachment(manifests.parse(stored.body, stored.descriptor.media_type)):
+            return False
+        attached.add(child.digest)
+    return attachments.is_attachment(manifest, lambda child: child.digest in attached)
 
 
 async def _known(repository: Repository, manifest: Manifest, digest: Digest) -> Plugin | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import mmap
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -29,6 +29,8 @@ _MAX_PRODUCERS = 64
 _HEAD = 300
 
 _KINDS: tuple[Kind, ...] = ("func", "table", "memory", "global", "tag")
+_CUSTOM = 0
+# In the order that the format demands.
 _SECTIONS = {
     1: "type",
     2: "import",
@@ -44,7 +46,10 @@ _SECTIONS = {
     10: "code",
     11: "data",
 }
+_NAMES = {_CUSTOM: "custom", **_SECTIONS}
 _ORDER = {section: at for at, section in enumerate(_SECTIONS)}
+_CORRUPTED = "Envoy: Failed to parse corrupted Wasm module"
+_INVALID = "Envoy: Failed to load Wasm bytecode"
 _HIGH = bytes(range(0x80, 0x100))
 
 
@@ -122,9 +127,13 @@ def read(data: Buffer, sha256: str | None = None) -> Module:
         size = len(view)
         if problem := header_problem(bytes(view[:_HEAD]), size):
             raise NotAModule(problem)
+        says = _CORRUPTED
         try:
+            sections = list(_sections(view, size))
+            says = _INVALID
+            _check_order(sections)
             parts = _Parts()
-            for section, start, end in _sections(view, size):
+            for section, start, end in sections:
                 if section in _READERS:
                     _read_section(parts, section, bytes(view[start:end]), start)
             exports = parts.resolved_exports()
@@ -132,7 +141,7 @@ def read(data: Buffer, sha256: str | None = None) -> Module:
             raise NotAModule(
                 Problem(
                     "wasm-malformed",
-                    f"Envoy: Failed to parse corrupted Wasm module: {str(error)[:100]}.",
+                    f"{says}: {str(error)[:100]}.",
                     "Build it again and push the file as the linker wrote it.",
                 )
             ) from None
@@ -149,32 +158,46 @@ def read(data: Buffer, sha256: str | None = None) -> Module:
         )
 
 
-def _sections(view: memoryview, size: int) -> list[tuple[int, int, int]]:
-    """Id, start and end (of what is to be read) of each section, in the order that the format demands."""
-    found: list[tuple[int, int, int]] = []
-    pos, last = HEADER, -1
-    while pos < size:
+def _sections(view: memoryview, size: int) -> Iterator[tuple[int, int, int]]:
+    """Id, start and end (of what is to be read) of each section, as far as Envoy's own parser looks."""
+    pos = HEADER
+    for _ in range(MAX_SECTIONS):
+        if pos >= size:
+            return
         section = view[pos]
-        if section != 0 and section not in _SECTIONS:
-            raise Malformed(f"byte {pos} (0x{section:02x}) begins no section: bytes after the last section")
         head = Reader(bytes(view[pos + 1 : pos + 6]), pos + 1)
         length = head.unsigned()
         start = pos + 1 + head.pos
         if length > size - start:
-            name = _SECTIONS.get(section, "custom")
-            raise Malformed(f"the {name} section has {length} bytes, the file only {size - start} more")
-        if section in _READERS and section != 0 and length > MAX_SECTION:
-            raise Malformed(f"a {_SECTIONS[section]} section of {length} bytes; {MAX_SECTION} is the limit")
-        if section:
-            if _ORDER[section] <= last:
-                raise Malformed(f"the {_SECTIONS[section]} section at byte {pos} is repeated or out of order")
-            last = _ORDER[section]
-        read_to = start + length if section else start + min(length, _MAX_CUSTOM_READ)
-        found.append((section, start, read_to))
-        if len(found) > MAX_SECTIONS:
-            raise Malformed(f"it has more than {MAX_SECTIONS} sections, the limit here")
+            if section not in _NAMES:
+                raise Malformed(_stray(section, pos))
+            raise Malformed(
+                f"the {_NAMES[section]} section has {length} bytes, the file only {size - start} more"
+            )
+        if section in _READERS and section != _CUSTOM and length > MAX_SECTION:
+            raise Malformed(
+                f"the {_NAMES[section]} section has {length} bytes; {MAX_SECTION} is the limit here"
+            )
+        yield section, start, start + (length if section else min(length, _MAX_CUSTOM_READ))
         pos = start + length
-    return found
+    raise Malformed(f"it has more than {MAX_SECTIONS} sections, the limit here")
+
+
+def _check_order(sections: list[tuple[int, int, int]]) -> None:
+    """Known sections, each once and in the order of the format; custom ones anywhere."""
+    last = -1
+    for section, start, _ in sections:
+        if section == _CUSTOM:
+            continue
+        if section not in _ORDER:
+            raise Malformed(_stray(section, start))
+        if _ORDER[section] <= last:
+            raise Malformed(f"the {_NAMES[section]} section at byte {start} is repeated or out of order")
+        last = _ORDER[section]
+
+
+def _stray(section: int, at: int) -> str:
+    return f"byte {at} (0x{section:02x}) begins no section: bytes after the last section"
 
 
 class _Parts:
@@ -226,7 +249,7 @@ def _read_section(parts: _Parts, section: int, data: bytes, base: int) -> None:
     reader = Reader(data, base)
     _READERS[section](parts, reader)
     if section and not reader.at_end():
-        raise Malformed(f"the {_SECTIONS[section]} section holds bytes after its last entry")
+        raise Malformed(f"the {_NAMES[section]} section holds bytes after its last entry")
 
 
 def _types(parts: _Parts, reader: Reader) -> None:
@@ -283,7 +306,7 @@ def _start(parts: _Parts, reader: Reader) -> None:
 
 
 def _custom(parts: _Parts, reader: Reader) -> None:
-    name = reader.lossy_name()
+    name = reader.name(_MAX_CUSTOM_READ)
     if len(parts.custom) < MAX_CUSTOM:
         parts.custom.append(name[:200])
     if name == "producers":
@@ -295,9 +318,9 @@ def _read_producers(reader: Reader) -> Producers:
     fields: dict[str, tuple[tuple[str, str], ...]] = {}
     try:
         for _ in range(reader.count("fields", _MAX_PRODUCERS)):
-            field = reader.lossy_name()
+            field = reader.name()
             fields[field] = tuple(
-                (reader.lossy_name()[:200], reader.lossy_name()[:200])
+                (reader.name()[:200], reader.name()[:200])
                 for _ in range(reader.count("producers", _MAX_PRODUCERS))
             )
     except Malformed:

@@ -80,23 +80,16 @@ class Reader:
             raise Malformed(f"it has {number} {what}; {limit} is the limit here")
         return number
 
-    def name(self) -> str:
-        """A name; raises Malformed when it is cut, too long or not UTF-8."""
-        return _text(self._name_bytes())
-
-    def lossy_name(self) -> str:
-        """A name in which wrong UTF-8 is replaced, as engines take those of custom sections."""
-        return self._name_bytes().decode("utf-8", "replace")
-
-    def _name_bytes(self) -> bytes:
+    def name(self, limit: int = MAX_NAME) -> str:
+        """A name; raises Malformed when it is cut, over `limit` bytes or not UTF-8."""
         length = self.unsigned()
-        if length > MAX_NAME:
-            raise Malformed(f"a name of {length} bytes; {MAX_NAME} is the limit")
+        if length > limit:
+            raise Malformed(f"a name of {length} bytes; {limit} is the limit")
         found = self._data[self.pos : self.pos + length]
         if len(found) != length:
             raise Malformed(f"a name of {length} bytes runs over the end of its section")
         self.pos += length
-        return found
+        return _text(found)
 
 
 def _text(found: bytes) -> str:
