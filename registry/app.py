@@ -27,7 +27,6 @@ from registry.hot.patience import Patience
 from registry.hot.protocol import hot_protocol
 from registry.keyring import signing_key
 from registry.metrics import SHARED_FOLDER, Metrics
-from registry.publish.policy import Policy
 from registry.publish.publisher import Publisher
 from registry.publish.signatures import Signer
 from registry.routes import ROUTES
@@ -77,7 +76,9 @@ def wire(settings: Settings) -> tuple[Starlette, type[HttpToolsProtocol]]:
     metrics = Metrics(cache)
     services = Services(
         store=store,
-        publisher=Publisher(Signer(key, known_as(settings)), _policy_of(settings), _spool_in(root / "temp")),
+        publisher=Publisher(
+            Signer(key, known_as(settings)), settings.admission.policy, _spool_in(root / "temp")
+        ),
         answers=_HotAnswers(cache),
         flights=Flights(),
         metrics=metrics,
@@ -123,14 +124,6 @@ class _HotAnswers:
 
 def _store(settings: Settings, driver: DiskDriver) -> Store:
     return Store(driver, upload_limit=settings.limits.upload)
-
-
-def _policy_of(settings: Settings) -> Callable[[str], Policy]:
-    def policy_of(repository: str) -> Policy:
-        found = settings.admission.policy(repository)
-        return Policy(found.mode, found.sparse, found.consumers)
-
-    return policy_of
 
 
 def _spool_in(folder: Path) -> Callable[[], BinaryIO]:

@@ -1,7 +1,8 @@
 """The disk driver: objects are files below one folder, which any number of processes may share.
 
 Publishing is temp file, fsync, then rename(2) to replace or link(2) to create, then fsync of the
-folder. A read-compare-write holds a lock file. Temp files live in `temp/`, lock files in `locks/`.
+folder. What replaces or removes an object holds a lock file, so that a comparison stays true until
+its write. Temp files live in `temp/`, lock files in `locks/`.
 """
 
 from __future__ import annotations
@@ -12,15 +13,12 @@ import errno
 import fcntl
 import heapq
 import os
+import stat
 import uuid
 import zlib
 from collections.abc import AsyncIterator, Callable, Iterator
-from io import FileIO
 from pathlib import Path
 from typing import TypeVar
-
-import aiofiles
-from aiofiles.threadpool.binary import AsyncFileIO
 
 from storage.driver import (
     CHUNK,
@@ -32,11 +30,10 @@ from storage.driver import (
     StageMoved,
     Stat,
 )
-from storage.errors import StoreFull, StoreUnavailable
+from storage.files import MISSING, failures_told, opened, step, sync_folder, write_all, write_whole
 
-_FULL = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
-_MISSING = (FileNotFoundError, NotADirectoryError)
 _LOCKS = 256
+_TRIES = 1000
 
 T = TypeVar("T")
 
@@ -47,7 +44,7 @@ class DiskDriver:
     def __init__(self, root: Path) -> None:
         self.root = root
         self._prefix = f"{root}{os.sep}"
-        with _failures_told("the storage folder"):
+        with failures_told():
             for name in ("temp", "locks"):
                 (root / name).mkdir(parents=True, exist_ok=True)
 
@@ -66,79 +63,72 @@ class DiskDriver:
 
     async def get(self, key: str) -> bytes:
         """See `storage.driver.Driver`."""
-        return await self._run(key, (self.root / key).read_bytes)
+        return await self._run((self.root / key).read_bytes, key)
 
     async def stat(self, key: str) -> Stat:
         """See `storage.driver.Driver`."""
-        found = await self._run(key, (self.root / key).stat)
+        found = await self._run((self.root / key).stat, key)
+        if stat.S_ISDIR(found.st_mode):
+            raise ObjectMissing(key)
         return Stat(size=found.st_size, modified=found.st_mtime)
 
     async def read(self, key: str, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
         """See `storage.driver.Driver`."""
-        with _failures_told(key):
-            async with aiofiles.open(self.root / key, "rb", buffering=0) as file:
-                if start:
-                    await file.seek(start)
-                left = None if end is None else end - start
-                while left is None or left > 0:
-                    piece = await file.read(CHUNK if left is None else min(CHUNK, left))
-                    if not piece:
-                        return
-                    left = None if left is None else left - len(piece)
-                    yield piece
+        async with opened(self.root / key, "rb", key) as file:
+            if start:
+                await step(file.seek(start))
+            left = None if end is None else end - start
+            while left is None or left > 0:
+                piece = await step(file.read(CHUNK if left is None else min(CHUNK, left)))
+                if not piece:
+                    return
+                left = None if left is None else left - len(piece)
+                yield piece
 
     async def put(self, key: str, data: bytes) -> None:
         """See `storage.driver.Driver`."""
-        await self._run(key, lambda: self._publish_bytes(key, data, self._rename))
+        await self._run(lambda: self._publish_bytes(key, data, self._rename))
 
     async def create(self, key: str, data: bytes) -> None:
         """See `storage.driver.Driver`."""
-        await self._run(key, lambda: self._publish_bytes(key, data, self._link))
+        await self._run(lambda: self._publish_bytes(key, data, self._link))
 
     async def replace(self, key: str, data: bytes, expected: bytes) -> None:
         """See `storage.driver.Driver`."""
 
-        def compare_and_write() -> None:
+        def rename_if_unchanged(temp: Path, key: str) -> None:
             with self._locked(key):
-                try:
-                    found = (self.root / key).read_bytes()
-                except _MISSING:
-                    raise ObjectChanged(key) from None
-                if found != expected:
+                if self._content(key) != expected:
                     raise ObjectChanged(key)
-                self._publish_bytes(key, data, self._rename)
+                self._move(temp, key)
 
-        await self._run(key, compare_and_write)
+        await self._run(lambda: self._publish_bytes(key, data, rename_if_unchanged))
 
     async def put_stream(self, key: str, source: AsyncIterator[bytes]) -> int:
         """See `storage.driver.Driver`."""
         temp = self._temp()
         size = 0
         try:
-            async with aiofiles.open(temp, "xb", buffering=0) as file:
+            async with opened(temp, "xb") as file:
                 async for piece in source:
-                    with _failures_told(key):
-                        await _write_whole(file, piece)
-                    size += len(piece)
-                await self._run(key, lambda: os.fsync(file.fileno()))
-            await self._run(key, lambda: self._rename(temp, key))
+                    size += await write_whole(file, piece)
+                await step(asyncio.to_thread(os.fsync, file.fileno()))
+            await step(asyncio.to_thread(self._rename, temp, key))
             return size
-        except OSError as error:
-            raise _told(error, key) from error
         finally:
-            await asyncio.shield(asyncio.to_thread(temp.unlink, missing_ok=True))
+            await step(asyncio.to_thread(temp.unlink, missing_ok=True))
 
-    async def delete(self, key: str) -> bool:
+    async def delete(self, key: str, *, expected: bytes | None = None) -> bool:
         """See `storage.driver.Driver`."""
-        return await self._run(key, lambda: self._unlink(key))
+        return await self._run(lambda: self._unlink(key, expected))
 
     async def children(self, prefix: str, *, after: str = "", limit: int | None = None) -> Page:
         """See `storage.driver.Driver`."""
-        return await self._run(prefix, lambda: self._scan(prefix, after, limit))
+        return await self._run(lambda: self._scan(prefix, after, limit))
 
     async def stage(self, key: str) -> None:
         """See `storage.driver.Driver`."""
-        await self._run(key, lambda: self._publish_bytes(key, b"", self._link))
+        await self._run(lambda: self._publish_bytes(key, b"", self._link))
 
     async def staged(self, key: str) -> int:
         """See `storage.driver.Driver`."""
@@ -146,17 +136,15 @@ class DiskDriver:
 
     async def extend(self, key: str, offset: int, source: AsyncIterator[bytes]) -> int:
         """See `storage.driver.Driver`."""
-        with _failures_told(key):
-            path = self.root / key
-            async with aiofiles.open(path, "r+b", buffering=0) as file:
-                await self._run(key, lambda: _seize(file.fileno(), path, offset))
-                await file.seek(offset)
-                try:
-                    async for piece in source:
-                        await _write_whole(file, piece)
-                        offset += len(piece)
-                finally:
-                    await asyncio.shield(self._run(key, lambda: os.fsync(file.fileno())))
+        path = self.root / key
+        async with opened(path, "r+b", key) as file:
+            await step(asyncio.to_thread(_seize, file.fileno(), path, offset), key)
+            await step(file.seek(offset))
+            try:
+                async for piece in source:
+                    offset += await write_whole(file, piece)
+            finally:
+                await step(asyncio.to_thread(os.fsync, file.fileno()))
         return offset
 
     def read_staged(self, key: str) -> AsyncIterator[bytes]:
@@ -170,10 +158,12 @@ class DiskDriver:
             staged = self.root / key
             with staged.open("rb") as file:
                 _seize(file.fileno(), staged, size)
+                # A writer that died may have left bytes that are not on the disk yet.
+                os.fsync(file.fileno())
                 self._rename(staged, target)
             self._prune(key)
 
-        await self._run(key, seize_and_rename)
+        await self._run(seize_and_rename, key)
 
     async def discard(self, key: str) -> bool:
         """See `storage.driver.Driver`."""
@@ -185,13 +175,13 @@ class DiskDriver:
         def remove_old_temps() -> None:
             for temp in (self.root / "temp").iterdir():
                 with contextlib.suppress(FileNotFoundError):
-                    if temp.stat().st_mtime < before:
+                    if temp.is_file() and temp.stat().st_mtime < before:
                         temp.unlink()
 
-        await self._run("temp", remove_old_temps)
+        await self._run(remove_old_temps)
 
-    async def _run(self, key: str, work: Callable[[], T]) -> T:
-        with _failures_told(key):
+    async def _run(self, work: Callable[[], T], key: str | None = None) -> T:
+        with failures_told(key):
             return await asyncio.to_thread(work)
 
     def _temp(self) -> Path:
@@ -201,13 +191,17 @@ class DiskDriver:
         temp = self._temp()
         try:
             with temp.open("xb", buffering=0) as file:
-                _write_all(file, data)
+                write_all(file, data)
                 os.fsync(file.fileno())
             place(temp, key)
         finally:
             temp.unlink(missing_ok=True)
 
     def _rename(self, temp: Path, key: str) -> None:
+        with self._locked(key):
+            self._move(temp, key)
+
+    def _move(self, temp: Path, key: str) -> None:
         target = self.root / key
         self._in_folder(temp, target.parent, lambda: temp.rename(target))
 
@@ -218,14 +212,14 @@ class DiskDriver:
             try:
                 os.link(temp, target)
             except FileExistsError:
-                _sync_folder(target.parent)
+                sync_folder(target.parent)
                 raise ObjectExists(key) from None
 
         self._in_folder(temp, target.parent, link)
 
     def _in_folder(self, source: Path, folder: Path, place: Callable[[], object]) -> None:
         """Place `source` in a folder, made when it is missing: `delete` may take it away at any time."""
-        while True:
+        for _ in range(_TRIES):
             try:
                 place()
             except FileNotFoundError:
@@ -233,8 +227,10 @@ class DiskDriver:
                     raise
                 self._make_folder(folder)
             else:
-                _sync_folder(folder)
+                with contextlib.suppress(FileNotFoundError):
+                    sync_folder(folder)
                 return
+        raise OSError(errno.EIO, "the folder cannot be made", str(folder))
 
     def _make_folder(self, folder: Path) -> None:
         if folder.is_dir():
@@ -243,16 +239,28 @@ class DiskDriver:
             self._make_folder(folder.parent)
         with contextlib.suppress(FileExistsError, FileNotFoundError):
             folder.mkdir()
-            _sync_folder(folder.parent)
+            sync_folder(folder.parent)
 
-    def _unlink(self, key: str) -> bool:
-        path = self.root / key
+    def _content(self, key: str) -> bytes | None:
         try:
-            path.unlink()
-        except _MISSING:
-            return False
-        with contextlib.suppress(FileNotFoundError):
-            _sync_folder(path.parent)
+            return (self.root / key).read_bytes()
+        except MISSING:
+            return None
+
+    def _unlink(self, key: str, expected: bytes | None) -> bool:
+        path = self.root / key
+        with self._locked(key):
+            if expected is not None and self._content(key) not in (None, expected):
+                raise ObjectChanged(key)
+            try:
+                path.unlink()
+            except MISSING:
+                return False
+        for folder in path.parents:
+            # Another `delete` may have taken the folder away: then that has to be on the disk.
+            with contextlib.suppress(FileNotFoundError):
+                sync_folder(folder)
+                break
         self._prune(key)
         return True
 
@@ -260,7 +268,7 @@ class DiskDriver:
         """Remove the folders that an object was the last in."""
         with contextlib.suppress(OSError):
             for folder in (self.root / key).parents:
-                if folder.parent == self.root:
+                if self.root in (folder, folder.parent):
                     break
                 folder.rmdir()
 
@@ -268,7 +276,7 @@ class DiskDriver:
         try:
             with os.scandir(self.root / prefix) as entries:
                 names = [entry.name for entry in entries if entry.name > after]
-        except _MISSING:
+        except MISSING:
             return Page((), more=False)
         if limit is None:
             return Page(tuple(sorted(names)), more=False)
@@ -292,44 +300,3 @@ def _seize(file: int, path: Path, size: int) -> None:
         raise FileNotFoundError(errno.ENOENT, "the staged object was published or removed")
     if found.st_size != size:
         raise StageMoved(found.st_size)
-
-
-def _write_all(file: FileIO, data: bytes) -> None:
-    rest = memoryview(data)
-    while rest:
-        rest = rest[file.write(rest) :]
-
-
-async def _write_whole(file: AsyncFileIO, data: bytes) -> None:
-    rest = memoryview(data)
-    while rest:
-        rest = rest[await file.write(rest) :]
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-@contextlib.contextmanager
-def _failures_told(key: str) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise _told(error, key) from error
-
-
-def _told(error: OSError, key: str) -> Exception:
-    if isinstance(error, _MISSING):
-        return ObjectMissing(key)
-    if error.errno in _FULL:
-        return StoreFull(
-            "the store is full.", fix="Free space on the storage folder's file system and try again."
-        )
-    return StoreUnavailable(
-        f"the store answers {os.strerror(error.errno or 0)!r}.",
-        fix="See the server's log; try again when the storage folder can be read and written.",
-    )

@@ -2,7 +2,8 @@
 
 Every implementation runs the one suite in `tests/storage/driver_contract.py`.
 
-Keys are relative paths of `/`-separated segments; none is empty, `.` or `..`. Promises:
+Keys are relative paths of `/`-separated segments; none is empty, `.` or `..`. No key is a folder of
+another. Promises:
 
 - What is published is whole: a reader sees an object as it was before a write or as it is after
   it, never a part, also after a crash. When a write has returned, it survives a power cut.
@@ -91,14 +92,21 @@ class Driver(Protocol):
     async def put_stream(self, key: str, source: AsyncIterator[bytes]) -> int:
         """Create or replace an object of any size out of a stream and return its size."""
 
-    async def delete(self, key: str) -> bool:
-        """Remove an object; whether there was one."""
+    async def delete(self, key: str, *, expected: bytes | None = None) -> bool:
+        """Remove an object; whether there was one.
+
+        With `expected` it is removed while it holds that; raises ObjectChanged when it holds something else.
+        """
 
     async def children(self, prefix: str, *, after: str = "", limit: int | None = None) -> Page:
         """The names right under `prefix` (objects and folders alike) that sort after `after`."""
 
     async def stage(self, key: str) -> None:
-        """Begin an empty staged object."""
+        """Begin an empty staged object; raises ObjectExists when the key is taken.
+
+        Until it is published or discarded, `children` lists its key and `stat` tells when it was
+        last added to.
+        """
 
     async def staged(self, key: str) -> int:
         """How many bytes of a staged object are safe; raises ObjectMissing."""

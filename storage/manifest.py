@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -30,9 +32,13 @@ _FIELDS = frozenset(
     ("schemaVersion", "mediaType", "artifactType", "config", "layers", "manifests", "subject", "annotations")
 )
 _DESCRIPTOR_FIELDS = frozenset(
-    ("mediaType", "digest", "size", "urls", "annotations", "artifactType", "platform")
+    ("mediaType", "digest", "size", "urls", "annotations", "artifactType", "platform", "data")
 )
-_LOWER = {name.lower(): name for name in _FIELDS | _DESCRIPTOR_FIELDS}
+_PLATFORM_FIELDS = frozenset(("os", "architecture", "variant"))
+_FOLDED = {name.casefold(): name for name in _FIELDS | _DESCRIPTOR_FIELDS | _PLATFORM_FIELDS}
+
+_MAX_SIZE = 2**63 - 1
+_HALF_CHARACTER = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,12 +112,14 @@ def parse(body: bytes, content_type: str) -> Manifest:
 
     Raises ManifestInvalid when it is no JSON object, is of a type that is not in MEDIA_TYPES, says
     of itself another type than was sent, or could be read in two ways (`layers` beside
-    `manifests`, a field twice or in another case: Go's JSON matches names without case).
+    `manifests`, a field twice or in another case: Go's JSON matches names without case, as
+    Unicode folds it).
     """
     document = _load(body)
     _refuse_other_case(document, _FIELDS, "the manifest")
     media_type = _media_type(document, content_type)
-    if document.get("schemaVersion") != 2 or isinstance(document["schemaVersion"], bool):
+    version = document.get("schemaVersion")
+    if not isinstance(version, int) or version != 2:
         raise ManifestInvalid("schemaVersion is not 2.", fix="Push an OCI or a Docker schema 2 manifest.")
     is_index = media_type in INDEX_TYPES
     foreign = ("layers", "config") if is_index else ("manifests",)
@@ -122,10 +130,10 @@ def parse(body: bytes, content_type: str) -> Manifest:
             )
     return Manifest(
         media_type=media_type,
-        config=None if is_index else _descriptor(document.get("config"), "config"),
+        config=None if is_index else descriptor(document.get("config"), "config"),
         layers=() if is_index else _descriptors(document.get("layers"), "layers"),
         manifests=_descriptors(document.get("manifests"), "manifests") if is_index else (),
-        subject=_descriptor(document["subject"], "subject") if document.get("subject") is not None else None,
+        subject=descriptor(document["subject"], "subject") if document.get("subject") is not None else None,
         artifact_type=_text(document, "artifactType", "the manifest"),
         annotations=_annotations(document, "the manifest"),
         states_type=bool(document.get("mediaType")),
@@ -134,7 +142,7 @@ def parse(body: bytes, content_type: str) -> Manifest:
 
 def _load(body: bytes) -> dict[str, Any]:
     try:
-        document = json.loads(body, object_pairs_hook=_no_field_twice, parse_constant=_no_constant)
+        document = json.loads(body.decode(), object_pairs_hook=_no_field_twice, parse_constant=_no_constant)
     except RecursionError:
         raise ManifestInvalid("the manifest is nested too deeply.") from None
     except ValueError as error:
@@ -157,7 +165,7 @@ def _no_constant(name: str) -> None:
 
 def _refuse_other_case(found: Mapping[str, Any], fields: frozenset[str], where: str) -> None:
     for name in found:
-        if name not in fields and (meant := _LOWER.get(name.lower())) in fields and meant != name:
+        if name not in fields and (meant := _FOLDED.get(name.casefold())) in fields and meant != name:
             raise ManifestInvalid(
                 f"{where} has {name!r}, which some clients read as {meant!r}.", fix=f"Write {meant!r}."
             )
@@ -185,15 +193,16 @@ def _media_type(document: Mapping[str, Any], content_type: str) -> str:
 def _descriptors(found: Any, where: str) -> tuple[Descriptor, ...]:
     if not isinstance(found, list):
         raise ManifestInvalid(f"{where} is not a list.")
-    return tuple(_descriptor(entry, f"{where}[{at}]") for at, entry in enumerate(found))
+    return tuple(descriptor(entry, f"{where}[{at}]") for at, entry in enumerate(found))
 
 
-def _descriptor(found: Any, where: str) -> Descriptor:
+def descriptor(found: Any, where: str) -> Descriptor:
+    """Read a descriptor out of JSON; raises ManifestInvalid, which says that it stood at `where`."""
     if not isinstance(found, dict):
         raise ManifestInvalid(f"{where} is not a descriptor.")
     _refuse_other_case(found, _DESCRIPTOR_FIELDS, where)
     size = found.get("size")
-    if not isinstance(size, int) or isinstance(size, bool) or size < 0:
+    if not isinstance(size, int) or isinstance(size, bool) or not 0 <= size <= _MAX_SIZE:
         raise ManifestInvalid(f"{where} has no size in bytes.")
     media_type = _text(found, "mediaType", where)
     if not media_type:
@@ -202,6 +211,7 @@ def _descriptor(found: Any, where: str) -> Descriptor:
         digest = Digest.parse(_text(found, "digest", where))
     except DigestInvalid as error:
         raise ManifestInvalid(f"{where}: {error.message}") from None
+    _refuse_other_data(_text(found, "data", where), digest, size, where)
     return Descriptor(
         media_type=media_type,
         digest=digest,
@@ -212,11 +222,24 @@ def _descriptor(found: Any, where: str) -> Descriptor:
     )
 
 
+def _refuse_other_data(data: str, digest: Digest, size: int, where: str) -> None:
+    """Content that a descriptor brings along is what clients read instead of the blob."""
+    if not data:
+        return
+    try:
+        content = base64.b64decode(data, validate=True)
+    except ValueError:
+        raise ManifestInvalid(f"data of {where} is not base64.") from None
+    if len(content) != size or Digest.of(content, digest.algorithm) != digest:
+        raise ManifestInvalid(f"data of {where} is not the content that its digest and size name.")
+
+
 def _platform(found: Any, where: str) -> Platform | None:
     if found is None:
         return None
     if not isinstance(found, dict):
         raise ManifestInvalid(f"{where}.platform is not an object.")
+    _refuse_other_case(found, _PLATFORM_FIELDS, f"{where}.platform")
     return Platform(*(_text(found, name, f"{where}.platform") for name in ("os", "architecture", "variant")))
 
 
@@ -224,15 +247,20 @@ def _text(found: Mapping[str, Any], name: str, where: str) -> str:
     value = found.get(name)
     if value is None:
         return ""
-    if not isinstance(value, str):
+    if not _is_text(value):
         raise ManifestInvalid(f"{name} of {where} is not a string.")
-    return value
+    return str(value)
 
 
 def _annotations(found: Mapping[str, Any], where: str) -> Mapping[str, str]:
     value = found.get("annotations")
     if value is None:
         return {}
-    if not isinstance(value, dict) or not all(isinstance(said, str) for said in value.values()):
+    if not isinstance(value, dict) or not all(map(_is_text, (*value, *value.values()))):
         raise ManifestInvalid(f"annotations of {where} are not a map of strings.")
     return value
+
+
+def _is_text(value: Any) -> bool:
+    """Whether it is a string that UTF-8 can say: JSON can also escape half a character."""
+    return isinstance(value, str) and not _HALF_CHARACTER.search(value)

@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from storage.digest import Digest
-from storage.errors import DigestInvalid, StoreUnavailable
-from storage.manifest import Descriptor
+from storage.errors import ManifestInvalid, StoreUnavailable
+from storage.manifest import Descriptor, descriptor
 
 
 def write(document: dict[str, Any]) -> bytes:
@@ -19,37 +18,31 @@ def read(data: bytes, key: str) -> dict[str, Any]:
     """The record that `write` made; raises StoreUnavailable naming the key when it is damaged."""
     try:
         document = json.loads(data)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise _damaged(key) from None
     if not isinstance(document, dict):
         raise _damaged(key)
     return document
 
 
-def write_descriptor(descriptor: Descriptor) -> bytes:
+def write_descriptor(value: Descriptor) -> bytes:
     """A descriptor as a record."""
-    return write(descriptor.to_json())
+    return write(value.to_json())
 
 
 def read_descriptor(data: bytes, key: str) -> Descriptor:
     """The descriptor in a record; raises StoreUnavailable naming the key when it is damaged."""
     found = read(data, key)
     try:
-        return Descriptor(
-            media_type=str(found["mediaType"]),
-            digest=Digest.parse(found["digest"]),
-            size=int(found["size"]),
-            artifact_type=str(found.get("artifactType", "")),
-            annotations=found.get("annotations", {}),
-        )
-    except (KeyError, TypeError, ValueError, DigestInvalid):
+        return descriptor(found, key)
+    except ManifestInvalid:
         raise _damaged(key) from None
 
 
 def read_size(data: bytes, key: str) -> int:
     """The size in a blob's membership record; raises StoreUnavailable naming the key when it is damaged."""
     size = read(data, key).get("size")
-    if not isinstance(size, int):
+    if not isinstance(size, int) or isinstance(size, bool) or size < 0:
         raise _damaged(key)
     return size
 

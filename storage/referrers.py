@@ -30,6 +30,13 @@ class Referrers:
         key = paths.referrer(self._repository, subject, descriptor.digest)
         await self._driver.put(key, records.write_descriptor(descriptor))
 
+    async def has(self, subject: Digest, digest: Digest) -> bool:
+        """Whether it is noted that `digest` refers to `subject`."""
+        with contextlib.suppress(ObjectMissing):
+            await self._driver.stat(paths.referrer(self._repository, subject, digest))
+            return True
+        return False
+
     async def remove(self, subject: Digest, digest: Digest) -> None:
         """Forget that `digest` refers to `subject`."""
         await self._driver.delete(paths.referrer(self._repository, subject, digest))

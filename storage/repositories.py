@@ -81,44 +81,49 @@ class Repository:
     async def missing(self, manifest: Manifest) -> list[Digest]:
         """The blobs and child manifests that a manifest names and this repository does not have.
 
-        Raises ManifestInvalid when it names one with a wrong size.
+        Raises ManifestInvalid when it names one with a wrong size, or a child as another type than it
+        was pushed: clients trust what the descriptor says (go-containerregistry pkg/v1/remote).
         """
-        named = {item.digest: item for item in (*manifest.blobs(), *manifest.manifests)}
+        named = (*manifest.blobs(), *manifest.manifests)
         gate = asyncio.Semaphore(_AT_ONCE)
 
-        async def size(item: Descriptor) -> int | None:
+        async def stored(digest: Digest) -> tuple[int, str] | None:
             async with gate:
                 with contextlib.suppress(BlobUnknown, ManifestUnknown):
                     if manifest.is_index:
-                        return (await self.find(item.digest))[0].size
-                    return (await self.blobs.find(item.digest)).size
+                        child, _ = await self.find(digest)
+                        return child.size, child.media_type
+                    return (await self.blobs.find(digest)).size, ""
                 return None
 
-        sizes = await asyncio.gather(*(size(item) for item in named.values()))
-        for item, found in zip(named.values(), sizes, strict=True):
-            if found not in (None, item.size):
-                raise ManifestInvalid(
-                    f"the manifest says that {item.digest} has {item.size} bytes; it has {found}."
-                )
-        return [digest for digest, found in zip(named, sizes, strict=True) if found is None]
+        digests = list(dict.fromkeys(item.digest for item in named))
+        found = dict(zip(digests, await asyncio.gather(*map(stored, digests)), strict=True))
+        for item in named:
+            if (there := found[item.digest]) is not None:
+                _refuse_other(item, *there)
+        return [digest for digest in digests if found[digest] is None]
 
     async def put(self, manifest: Manifest, body: bytes, digest: Digest) -> Descriptor:
-        """Store a manifest by its digest: bytes, then the referrer's row, then the link. Again is fine."""
+        """Store a manifest by its digest: bytes, then the referrer's row, then the link. Again is fine.
+
+        This writes row and link and then looks for the row; `delete` removes link and row and then
+        looks for the link: whichever comes last, a manifest that is here has its row.
+        """
         descriptor = Descriptor(manifest.media_type, digest, len(body))
         await asyncio.gather(
             self._driver.put(paths.blob(digest), body),
             self._enter_catalog(),
             self._refer(manifest, descriptor),
         )
-        await self.restore(descriptor)
+        await self._link(descriptor)
+        if manifest.subject and not await self.referrers.has(manifest.subject.digest, digest):
+            await self._refer(manifest, descriptor)
         return descriptor
 
     async def restore(self, descriptor: Descriptor) -> None:
         """Make stored bytes a manifest of this repository; again is fine."""
-        with contextlib.suppress(ObjectExists):
-            await self._driver.create(
-                paths.manifest_link(self.name, descriptor.digest), records.write_descriptor(descriptor)
-            )
+        if await self._link(descriptor):
+            await self._refer(_parsed(await self.get(descriptor.digest)), descriptor)
 
     async def tag(self, tag: str, descriptor: Descriptor) -> None:
         """Let a tag name a manifest that was put, also when the manifest is deleted at the same time.
@@ -136,9 +141,21 @@ class Repository:
         await self._driver.delete(paths.manifest_link(self.name, digest))
         await self.tags.forget(digest)
         await self.derived.forget(digest)
-        subject = manifests.parse(stored.body, stored.descriptor.media_type).subject
-        if subject:
-            await self.referrers.remove(subject.digest, digest)
+        manifest = _parsed(stored)
+        if manifest.subject:
+            await self.referrers.remove(manifest.subject.digest, digest)
+            with contextlib.suppress(ManifestUnknown):
+                await self.find(digest)
+                await self._refer(manifest, stored.descriptor)
+
+    async def _link(self, descriptor: Descriptor) -> bool:
+        """Note that the manifest is here; whether that is new."""
+        key = paths.manifest_link(self.name, descriptor.digest)
+        try:
+            await self._driver.create(key, records.write_descriptor(descriptor))
+        except ObjectExists:
+            return False
+        return True
 
     async def _enter_catalog(self) -> None:
         with contextlib.suppress(ObjectExists):
@@ -154,3 +171,16 @@ class Repository:
                 annotations=manifest.annotations,
             )
             await self.referrers.add(manifest.subject.digest, row)
+
+
+def _parsed(stored: StoredManifest) -> Manifest:
+    return manifests.parse(stored.body, stored.descriptor.media_type)
+
+
+def _refuse_other(said: Descriptor, size: int, media_type: str) -> None:
+    if said.size != size:
+        raise ManifestInvalid(f"the manifest says that {said.digest} has {said.size} bytes; it has {size}.")
+    if media_type not in ("", said.media_type):
+        raise ManifestInvalid(
+            f"the index calls {said.digest} {said.media_type[:120]!r}; it was pushed as {media_type!r}."
+        )

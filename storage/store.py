@@ -8,7 +8,7 @@ import time
 from storage import names, paths, records, sweep
 from storage.digest import Digest
 from storage.driver import Driver, ObjectExists, ObjectMissing, Page
-from storage.errors import BlobUnknown, FormatUnknown
+from storage.errors import BlobUnknown, FormatUnknown, StoreUnavailable
 from storage.repositories import Repository
 from storage.uploads import Uploads
 
@@ -52,7 +52,12 @@ class Store:
 
     async def ready(self) -> None:
         """Raises StoreError when the store does not answer."""
-        await self._driver.stat(paths.FORMAT)
+        try:
+            await self._driver.stat(paths.FORMAT)
+        except ObjectMissing:
+            raise StoreUnavailable(
+                "the store is not there any more.", fix="Put the storage folder or bucket back, then restart."
+            ) from None
 
     async def sweep(self, *, age: float) -> int:
         """Remove uploads that received nothing for `age` seconds; how many there were."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
 from storage import paths, records
 from storage.digest import Digest
-from storage.driver import Driver, ObjectMissing, Page, Witness
+from storage.driver import Driver, ObjectChanged, ObjectMissing, Page, Witness
 from storage.errors import ManifestUnknown
 from storage.manifest import Descriptor
 
@@ -52,9 +53,8 @@ class Tags:
             after, more = (page.names[-1] if page.names else after), page.more
 
     async def _forget_if(self, tag: str, digest: Digest) -> None:
-        try:
-            named, _ = await self.resolve(tag)
+        # A tag that is moved to another manifest at this time stays.
+        with contextlib.suppress(ManifestUnknown, ObjectChanged):
+            named, witness = await self.resolve(tag)
             if named.digest == digest:
-                await self.delete(tag)
-        except ManifestUnknown:
-            pass
+                await self._driver.delete(witness.key, expected=witness.content)

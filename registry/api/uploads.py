@@ -105,7 +105,7 @@ def _announced(call: Call) -> tuple[int | None, int | None]:
 
 
 def _accepted(session: Session) -> Response:
-    return Response(status_code=202, headers=_where(session))
+    return Response(status_code=202, headers={**_where(session), "Content-Length": "0"})
 
 
 def _where(session: Session) -> dict[str, str]:
@@ -113,7 +113,6 @@ def _where(session: Session) -> dict[str, str]:
         "Location": f"/v2/{session.repository}/blobs/uploads/{session.id}",
         "Range": f"0-{max(session.offset - 1, 0)}",
         "Docker-Upload-UUID": session.id,
-        "Content-Length": "0",
     }
 
 

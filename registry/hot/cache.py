@@ -15,6 +15,7 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 from registry.hot.conditional import not_modified_headers, opaque
+from storage.driver import Witness
 
 LARGEST = 8 << 20
 """The largest body that is taken, by default."""
@@ -29,14 +30,6 @@ _REFUSED = frozenset({b"connection", b"set-cookie", b"trailer", b"transfer-encod
 
 Place = tuple[bytes, Hashable]
 """Where an entry is found: target and audience."""
-
-
-@dataclass(frozen=True, slots=True)
-class Witness:
-    """What makes an entry true: the object `key` of the store holds exactly `content`."""
-
-    key: str
-    content: bytes
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import mmap
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from registry.verdict import Problem
 from registry.wasm.looks import HEADER, header_problem
-from registry.wasm.reader import Malformed, Reader
+from registry.wasm.producers import Producers, read_producers
+from registry.wasm.reader import BeyondLimit, Malformed, Reader
 from registry.wasm.types import FuncType, Memory, memory, read_types, skip_global, skip_table
 
 Kind = Literal["func", "table", "memory", "global", "tag"]
@@ -18,14 +19,13 @@ Buffer = bytes | bytearray | memoryview | mmap.mmap
 
 # Far beyond any plugin, and small enough that a hostile module costs little time and memory.
 MAX_SECTIONS = 10_000
-MAX_SECTION = 4 << 20
+MAX_SECTION = 1 << 20
 MAX_IMPORTS = 10_000
 MAX_EXPORTS = 50_000
 MAX_MEMORIES = 1_000
 MAX_FUNCTIONS = 1_000_000
 MAX_CUSTOM = 1_000
 _MAX_CUSTOM_READ = 128 << 10
-_MAX_PRODUCERS = 64
 _HEAD = 300
 
 _KINDS: tuple[Kind, ...] = ("func", "table", "memory", "global", "tag")
@@ -85,15 +85,6 @@ class Export:
 
 
 @dataclass(frozen=True, slots=True)
-class Producers:
-    """The producers section: who made the module, as (name, version)."""
-
-    language: tuple[tuple[str, str], ...] = ()
-    processed_by: tuple[tuple[str, str], ...] = ()
-    sdk: tuple[tuple[str, str], ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
 class Module:
     """What can be told of a module without its code; `types` has None where GC's types stand."""
 
@@ -105,7 +96,7 @@ class Module:
     memories: tuple[Memory, ...] = ()
     start: int | None = None
     custom_sections: tuple[str, ...] = ()
-    producers: Producers = Producers()
+    producers: Producers = field(default_factory=Producers)
 
     @property
     def imports_tags(self) -> bool:
@@ -121,7 +112,7 @@ def read(data: Buffer, sha256: str | None = None) -> Module:
     """Read a module from its bytes; `sha256` (hexadecimal) is computed when it is not given.
 
     Raises NotAModule. Takes time in proportion to the bytes of the sections that are read, none of
-    which may be over MAX_SECTION; code, data and other large sections are stepped over.
+    which may be over MAX_SECTION; code, data and what else is large are stepped over.
     """
     with memoryview(data) as view:
         size = len(view)
@@ -138,13 +129,7 @@ def read(data: Buffer, sha256: str | None = None) -> Module:
                     _read_section(parts, section, bytes(view[start:end]), start)
             exports = parts.resolved_exports()
         except Malformed as error:
-            raise NotAModule(
-                Problem(
-                    "wasm-malformed",
-                    f"{says}: {str(error)[:100]}.",
-                    "Build it again and push the file as the linker wrote it.",
-                )
-            ) from None
+            raise NotAModule(_problem(error, says)) from None
         return Module(
             size=size,
             sha256=sha256 or hashlib.sha256(view).hexdigest(),
@@ -154,33 +139,47 @@ def read(data: Buffer, sha256: str | None = None) -> Module:
             memories=parts.memories,
             start=parts.start,
             custom_sections=tuple(parts.custom),
-            producers=parts.producers,
+            producers=parts.producers or Producers(),
         )
 
 
 def _sections(view: memoryview, size: int) -> Iterator[tuple[int, int, int]]:
     """Id, start and end (of what is to be read) of each section, as far as Envoy's own parser looks."""
     pos = HEADER
-    for _ in range(MAX_SECTIONS):
+    for _ in range(MAX_SECTIONS + 1):
         if pos >= size:
             return
         section = view[pos]
+        name = _NAMES.get(section)
         head = Reader(bytes(view[pos + 1 : pos + 6]), pos + 1)
-        length = head.unsigned()
-        start = pos + 1 + head.pos
-        if length > size - start:
-            if section not in _NAMES:
-                raise Malformed(_stray(section, pos))
-            raise Malformed(
-                f"the {_NAMES[section]} section has {length} bytes, the file only {size - start} more"
-            )
+        try:
+            length = head.unsigned()
+            start = pos + 1 + head.pos
+            if length > size - start:
+                raise Malformed(f"the {name} section has {length} bytes, the file only {size - start} more")
+        except Malformed:
+            if name is None:
+                raise Malformed(_stray(section, pos)) from None
+            raise
         if section in _READERS and section != _CUSTOM and length > MAX_SECTION:
-            raise Malformed(
-                f"the {_NAMES[section]} section has {length} bytes; {MAX_SECTION} is the limit here"
-            )
+            raise BeyondLimit(f"the {name} section has {length} bytes; {MAX_SECTION} is the limit")
         yield section, start, start + (length if section else min(length, _MAX_CUSTOM_READ))
         pos = start + length
-    raise Malformed(f"it has more than {MAX_SECTIONS} sections, the limit here")
+    raise BeyondLimit(f"it has more than {MAX_SECTIONS} sections")
+
+
+def _problem(error: Malformed, says: str) -> Problem:
+    if isinstance(error, BeyondLimit):
+        return Problem(
+            "wasm-beyond-limits",
+            f"the module is larger than this check looks into: {error}.",
+            "Strip it, or split it into several plugins.",
+        )
+    return Problem(
+        "wasm-malformed",
+        f"{says}: {str(error)[:100]}.",
+        "Build it again and push the file as the linker wrote it.",
+    )
 
 
 def _check_order(sections: list[tuple[int, int, int]]) -> None:
@@ -209,7 +208,7 @@ class _Parts:
         self.memories: tuple[Memory, ...] = ()
         self.start: int | None = None
         self.custom: list[str] = []
-        self.producers = Producers()
+        self.producers: Producers | None = None
         self.exports: list[tuple[str, Kind, int]] = []
         self.functions = 0
         self.function_types = b""
@@ -309,23 +308,8 @@ def _custom(parts: _Parts, reader: Reader) -> None:
     name = reader.name(_MAX_CUSTOM_READ)
     if len(parts.custom) < MAX_CUSTOM:
         parts.custom.append(name[:200])
-    if name == "producers":
-        parts.producers = _read_producers(reader)
-
-
-def _read_producers(reader: Reader) -> Producers:
-    """The producers section; it is a hint only, so a malformed one says nothing."""
-    fields: dict[str, tuple[tuple[str, str], ...]] = {}
-    try:
-        for _ in range(reader.count("fields", _MAX_PRODUCERS)):
-            field = reader.name()
-            fields[field] = tuple(
-                (reader.name()[:200], reader.name()[:200])
-                for _ in range(reader.count("producers", _MAX_PRODUCERS))
-            )
-    except Malformed:
-        return Producers()
-    return Producers(fields.get("language", ()), fields.get("processed-by", ()), fields.get("sdk", ()))
+    if name == "producers" and parts.producers is None:
+        parts.producers = read_producers(reader)
 
 
 def _kind(reader: Reader) -> Kind:

@@ -9,6 +9,10 @@ class Malformed(Exception):
     """Bytes that are not what the format wants at this place; its text says what and where."""
 
 
+class BeyondLimit(Malformed):
+    """Bytes that may be right, but more of them than is looked at here."""
+
+
 class Reader:
     """A position in the bytes of one section; every step is checked against their end."""
 
@@ -72,12 +76,12 @@ class Reader:
                 raise Malformed(f"the LEB128 number before byte {self._base + self.pos} runs on")
 
     def count(self, what: str, limit: int) -> int:
-        """How many entries follow; raises Malformed when there are fewer bytes, or more than `limit`."""
+        """How many entries follow; raises Malformed for fewer bytes, BeyondLimit for more than `limit`."""
         number = self.unsigned()
         if number > len(self._data) - self.pos:
             raise Malformed(f"it announces {number} {what} in {len(self._data) - self.pos} bytes")
         if number > limit:
-            raise Malformed(f"it has {number} {what}; {limit} is the limit here")
+            raise BeyondLimit(f"it has {number} {what}; {limit} is the limit")
         return number
 
     def name(self, limit: int = MAX_NAME) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from registry.wasm.reader import Malformed, Reader
+from registry.wasm.reader import BeyondLimit, Malformed, Reader
 
 MAX_TYPES = 20_000
 MAX_PARAMS = 1_000
@@ -67,7 +67,7 @@ def read_types(reader: Reader) -> tuple[FuncType | None, ...]:
             # Equal signatures share one value: a hostile section must not cost more than its bytes.
             found.append(shared.setdefault(entry, entry) if entry else None)
         if len(found) > MAX_TYPES:
-            raise Malformed(f"it has more than {MAX_TYPES} types, the limit here")
+            raise BeyondLimit(f"it has more than {MAX_TYPES} types")
     return tuple(found)
 
 

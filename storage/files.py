@@ -1,0 +1,106 @@
+"""Files of a store: what is done to them in threads, and how their failures are told.
+
+A step with an open file is awaited to its end also when the caller is cancelled: closed under a
+thread, the file's number may be another file's when the thread comes to use it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import os
+from collections.abc import AsyncIterator, Awaitable, Iterator
+from io import FileIO
+from pathlib import Path
+from typing import Literal, TypeVar
+
+import aiofiles
+from aiofiles.threadpool.binary import AsyncFileIO
+
+from storage.driver import ObjectMissing
+from storage.errors import StoreFull, StoreUnavailable
+
+MISSING = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
+"""What the system raises when there is no file of that name."""
+
+_FULL = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
+
+T = TypeVar("T")
+
+
+@contextlib.asynccontextmanager
+async def opened(
+    path: Path, mode: Literal["rb", "r+b", "xb"], key: str | None = None
+) -> AsyncIterator[AsyncFileIO]:
+    """An unbuffered file, whose methods are for `step`; raises as `failures_told` does."""
+    file = await step(aiofiles.open(path, mode, buffering=0), key)
+    try:
+        yield file
+    finally:
+        await step(file.close())
+
+
+async def step(work: Awaitable[T], key: str | None = None) -> T:
+    """The result of work in a thread, awaited to its end; raises as `failures_told` does."""
+    running = asyncio.ensure_future(work)
+    cancelled: asyncio.CancelledError | None = None
+    while not running.done():
+        try:
+            await asyncio.wait((running,))
+        except asyncio.CancelledError as error:
+            cancelled = error
+    with failures_told(key):
+        result = running.result()
+    if cancelled:
+        raise cancelled
+    return result
+
+
+async def write_whole(file: AsyncFileIO, data: bytes) -> int:
+    """Write all of `data` and return its size: one call may take a part only."""
+    rest = memoryview(data)
+    while rest:
+        rest = rest[await step(file.write(rest)) :]
+    return len(data)
+
+
+def write_all(file: FileIO, data: bytes) -> None:
+    """Write all of `data`: one call may take a part only."""
+    rest = memoryview(data)
+    while rest:
+        rest = rest[file.write(rest) :]
+
+
+def sync_folder(folder: Path) -> None:
+    """Let the names in a folder survive a power cut."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+@contextlib.contextmanager
+def failures_told(key: str | None = None) -> Iterator[None]:
+    """Failures of the system as StoreFull and StoreUnavailable.
+
+    `key` is the object that is expected to be there, if any: its absence is ObjectMissing.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise _told(error, key) from error
+
+
+def _told(error: OSError, key: str | None) -> Exception:
+    if key is not None and isinstance(error, MISSING):
+        return ObjectMissing(key)
+    if error.errno in _FULL:
+        return StoreFull(
+            "the store is full.", fix="Free space on the storage folder's file system and try again."
+        )
+    return StoreUnavailable(
+        f"the store answers {os.strerror(error.errno or 0)!r}.",
+        fix="See the server's log; try again when the storage folder can be read and written.",
+    )
