@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import logging
 import os
-import socket
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -52,7 +51,7 @@ def serve(settings: Settings) -> int:
         root = Path(settings.storage.url).resolve()
         asyncio.run(_store(settings, DiskDriver(root)).open())
         signing_key(settings.signing.keys, root)
-        listener = socket.create_server((settings.server.host, settings.server.port), backlog=4096)
+        listener = workers.listen(settings.server.host, settings.server.port)
     except (StoreError, KeyInvalid, OSError) as error:
         print(f"sidecargo: {error}", file=sys.stderr)
         return 1

@@ -20,6 +20,12 @@ THREADS = 32
 GRACE_SECONDS = 30
 """How long requests under way may take to finish after SIGTERM."""
 
+BACKLOG = 4096
+"""Connections that may wait to be accepted: a mesh that restarts comes all at once."""
+
+UNSENT = 64 << 10
+"""Bytes of an answer that the kernel takes before it has sent those before."""
+
 _KEEP_ALIVE_SECONDS = 120  # longer than Go's clients keep an idle connection (90 s): they close first
 
 Wire = Callable[[Any], tuple[Starlette, type[HttpToolsProtocol]]]
@@ -39,7 +45,7 @@ class Worker(uvicorn.Config):
             server_header=False,
             proxy_headers=False,
             ws="none",
-            backlog=4096,
+            backlog=BACKLOG,
             timeout_keep_alive=_KEEP_ALIVE_SECONDS,
             timeout_graceful_shutdown=GRACE_SECONDS,
         )
@@ -50,6 +56,16 @@ class Worker(uvicorn.Config):
         """Make the application and its protocol, in the process that serves."""
         self.app, self.http = self._wire(self._settings)
         super().load()
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that connections come in by; raises OSError where the address is taken or not ours."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.create_server((host, port), family=family, backlog=BACKLOG)
+    # Connections inherit it: what is not sent yet stays with us and in the CPU's cache, not in the
+    # kernel's buffers. What is on its way is not limited by it.
+    listener.setsockopt(socket.IPPROTO_TCP, getattr(socket, "TCP_NOTSENT_LOWAT", 25), UNSENT)
+    return listener
 
 
 def run(worker: Worker, listener: socket.socket) -> None:

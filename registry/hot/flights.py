@@ -25,12 +25,12 @@ class Flights:
         if task is None:
             if size > self._left:
                 return None
+            self._left -= size
             task = asyncio.ensure_future(self._fly(key, size, load))
             self._under_way[key] = task
         return await asyncio.shield(task)
 
     async def _fly(self, key: Hashable, size: int, load: Callable[[], Awaitable[bytes]]) -> bytes:
-        self._left -= size
         try:
             return await load()
         finally:

@@ -176,7 +176,9 @@ class HotProtocol(GuardedProtocol):
     def _written(self) -> bool:
         """Write on as far as the transport takes it; whether all of it is written and taken."""
         body = self._body
-        while body is not None and not self.flow.write_paused and self._position < len(body):
+        while body is not None and self._position < len(body):
+            if self.flow.write_paused or self.transport.is_closing():
+                break
             start = self._position
             self._position = start + SLICE
             self.transport.write(body[start : start + SLICE])

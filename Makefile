@@ -1,0 +1,64 @@
+# What there is to do with this project; `make` alone lists it.
+
+PYTHON ?= python3
+PORT ?= 5000
+STORAGE ?= ./data
+BIN := .venv/bin
+COMPILE := $(BIN)/pip-compile --generate-hashes --no-emit-index-url --no-emit-find-links --no-header \
+	--strip-extras --allow-unsafe --quiet
+
+.DEFAULT_GOAL := help
+.PHONY: help run test quick check format bench conformance lock clean
+
+help: ## list what there is
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
+
+run: .venv/installed ## serve 127.0.0.1:5000 (PORT=…) with content in ./data (STORAGE=…)
+	@exec $(BIN)/sidecargo serve --port $(PORT) --storage $(STORAGE)
+
+test: .venv/developing ## all tests, with every real part that can be had
+	@.ci/tools
+	$(BIN)/python -m pytest
+
+quick: .venv/developing ## the tests that need no real part and take no time
+	$(BIN)/python -m pytest -q -m "not slow and not real"
+
+check: .venv/developing ## format, lint, types, and which part may import which
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -q tests/test_floors.py
+
+format: .venv/developing ## put the code into its form
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: .venv/developing ## the figures, beside distribution and nginx
+	@.ci/tools
+	$(BIN)/python -m tests.bench.run
+
+conformance: .venv/developing ## the official suite of OCI Distribution
+	@.ci/tools conformance
+	$(BIN)/python -m pytest tests/real/test_conformance.py
+
+lock: .venv/developing ## pin the dependencies anew, with hashes
+	$(BIN)/python -m pip install --quiet pip-tools
+	$(COMPILE) -o requirements.txt pyproject.toml
+	$(COMPILE) --extra dev -c requirements.txt -o requirements-dev.txt pyproject.toml
+
+clean: ## remove what was made, but for content
+	rm -rf .venv build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find registry storage tests -name __pycache__ -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	$(PYTHON) -m venv .venv
+
+# The code is used from where it is: only other dependencies are a reason to install again.
+.venv/installed: requirements.txt pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $@
+
+.venv/developing: requirements-dev.txt .venv/installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	@touch $@

@@ -1,0 +1,1 @@
+"""Tests mirror the code, a file for a file; real parts live under `real`."""

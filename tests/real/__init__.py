@@ -1,0 +1,1 @@
+"""Tests with real parts: clients, Envoy, istio-agent's own code, docker, the conformance suite."""

@@ -1,0 +1,39 @@
+"""Fetching as istio-agent does, with istio-agent's own code (`istiofetch/main.go`)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.real.process import run
+from tests.real.tools import require
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """What became of one URL: the module's file and hash and the digest compared, or the error."""
+
+    url: str
+    path: str = ""
+    sha256: str = ""
+    digest: str = ""
+    error: str = ""
+
+
+def fetch(url: str, folder: Path, *, checksum: str = "", pull_secret: Path | None = None) -> Fetched:
+    """Fetch one `oci://`, `http://` or `https://` URL into `folder`; `checksum` is the resource's sha256."""
+    return fetch_all([(url, checksum)], folder, pull_secret=pull_secret)[0]
+
+
+def fetch_all(
+    wanted: Iterable[tuple[str, str]], folder: Path, *, pull_secret: Path | None = None
+) -> list[Fetched]:
+    """Fetch many (URL, checksum or "") one after another in one process."""
+    flags = ["-dir", folder] + (["-pull-secret", pull_secret] if pull_secret else [])
+    lines = "".join(f"{url} {checksum}\n" for url, checksum in wanted)
+    folder.mkdir(parents=True, exist_ok=True)
+    done = run(require("istiofetch"), *flags, "-", text=lines, seconds=600)
+    assert done.code in (0, 1), done.said
+    return [Fetched(**json.loads(line)) for line in done.out.splitlines()]

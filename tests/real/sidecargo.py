@@ -1,0 +1,57 @@
+"""The real server: the command `serve` in a process of its own."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.real.process import Process, Word, environment, free_port
+from tests.real.tools import ROOT
+from tests.real.web import answers, get
+
+
+@dataclass(frozen=True, slots=True)
+class Sidecargo:
+    """A running server: `host` as clients write it (127.0.0.1:PORT), its URL, its folder, its process."""
+
+    host: str
+    folder: Path
+    process: Process
+
+    @property
+    def url(self) -> str:
+        return f"http://{self.host}"
+
+    def stop(self) -> None:
+        """End it by SIGTERM; it must exit 0."""
+        code = self.process.stop()
+        assert code == 0, f"sidecargo exited {code}:\n{self.process.said()}"
+
+    def public_key(self, path: Path) -> Path:
+        """Save the key that signatures verify with, as a user would, and return where it is."""
+        answer = get(f"{self.url}/keys/cosign.pub")
+        assert answer.status == 200, answer
+        path.write_bytes(answer.body)
+        return path
+
+
+def start(folder: Path, *flags: Word, port: int | None = None, settings: Path | None = None) -> Sidecargo:
+    """Start a server on `folder`/data at 127.0.0.1 and wait until it answers.
+
+    `flags` go to `serve`, `settings` is a file for `--config`; the log is `folder`/sidecargo.log.
+    """
+    port = port or free_port()
+    command: list[Word] = [sys.executable, "-m", "registry", "serve", "--port", str(port)]
+    command += ["--storage", folder / "data", *flags]
+    if settings is not None:
+        command += ["--config", settings]
+    process = Process(
+        command,
+        log=folder / "sidecargo.log",
+        folder=folder,
+        env=environment(PYTHONPATH=str(ROOT), PYTHONUNBUFFERED="1"),
+    )
+    server = Sidecargo(f"127.0.0.1:{port}", folder, process)
+    process.wait_until(lambda: answers(f"{server.url}/v2/"))
+    return server

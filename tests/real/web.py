@@ -1,0 +1,39 @@
+"""Plain HTTP for tests: a request, its whole answer, no connection left open."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import urllib3
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A response, read to its end."""
+
+    status: int
+    headers: urllib3.HTTPHeaderDict
+    body: bytes
+
+
+def request(
+    method: str, url: str, *, body: bytes | None = None, headers: Mapping[str, str] | None = None
+) -> Answer:
+    """Send a request, without retries; redirects are not followed."""
+    with urllib3.PoolManager(retries=False, timeout=30) as pool:
+        answer = pool.request(method, url, body=body, headers=headers, redirect=False)
+        return Answer(answer.status, answer.headers, answer.data)
+
+
+def get(url: str, headers: Mapping[str, str] | None = None) -> Answer:
+    """GET a URL."""
+    return request("GET", url, headers=headers)
+
+
+def answers(url: str) -> bool:
+    """Whether a GET of the URL answers 200 now."""
+    try:
+        return get(url).status == 200
+    except urllib3.exceptions.HTTPError:
+        return False

@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.real.process import environment, succeed
+from tests.real.tools import require
+from tests.registry.cli import images
+from tests.registry.cli.conftest import Runner
+from tests.registry.cli.images import Layout
+from tests.registry.cli.scripted import Asked, Said, scripted
+from tests.registry.wasm import binary
+
+
+def _digest(out: str) -> str:
+    (line,) = [line for line in out.splitlines() if line.startswith("digest ")]
+    return line.removeprefix("digest ")
+
+
+def test_a_module_becomes_an_image_that_others_read(
+    distribution: str, plugin: Path, sidecargo: Runner, tmp_path: Path
+) -> None:
+    reference = f"{distribution}/acme/one:v1"
+    ran = sidecargo("push", plugin, reference)
+    assert (ran.code, ran.err) == (0, "")
+    digest = _digest(ran.out)
+    assert f"oci://{distribution}/acme/one@{digest}" in ran.out
+    crane = require("crane")
+    env = environment(DOCKER_CONFIG=str(tmp_path))
+    assert succeed(crane, "digest", "--insecure", reference, env=env).out.strip() == digest
+    succeed(crane, "export", "--insecure", reference, tmp_path / "image.tar", env=env)
+    succeed("tar", "-xf", tmp_path / "image.tar", "-C", tmp_path, "plugin.wasm", "--transform", "s/^/got-/")
+    assert (tmp_path / "got-plugin.wasm").read_bytes() == plugin.read_bytes()
+    succeed(crane, "validate", "--insecure", "--remote", reference, env=env)
+
+
+def test_the_same_plugin_has_the_same_digest_whatever_it_came_in(
+    distribution: str, plugin: Path, sidecargo: Runner, tmp_path: Path
+) -> None:
+    made = Layout()
+    other = made.index({"linux/amd64": made.image(images.layer(plugin.read_bytes()))})
+    made.names(other).to(tmp_path / "layout")
+    entry = [{"Config": "c", "RepoTags": ["a:v1"], "Layers": ["l"]}]
+    saved = {"manifest.json": json.dumps(entry).encode(), "c": b"{}"}
+    saved["l"] = images.tar({"plugin.wasm": plugin.read_bytes()})
+    (tmp_path / "save.tar").write_bytes(images.tar(saved))
+    first = f"{distribution}/acme/two:first"
+    targets = [plugin, tmp_path / "layout", tmp_path / "save.tar", first]
+    found = {}
+    for number, target in enumerate(targets):
+        to = first if number == 0 else f"{distribution}/acme/two:v{number}"
+        ran = sidecargo("push", "--json", target, to)
+        assert ran.code == 0, ran.err
+        found[to] = json.loads(ran.out)["digest"]
+    assert len(set(found.values())) == 1, found
+    assert len(found) == len(targets)
+
+
+def test_what_does_not_load_is_not_pushed(distribution: str, sidecargo: Runner, tmp_path: Path) -> None:
+    path = tmp_path / "x.wasm"
+    path.write_bytes(binary.HEADER)
+    ran = sidecargo("push", path, f"{distribution}/acme/three:v1")
+    assert (ran.code, ran.out) == (1, "")
+    assert ran.err.startswith(f"error: {path} does not load: ")
+    assert "404" in sidecargo("check", f"{distribution}/acme/three:v1").err
+
+
+@pytest.mark.parametrize(
+    ("target", "destination", "said"),
+    [
+        ("none.wasm", "localhost:1/a:v1", "none.wasm: no such file or folder"),
+        ("plugin.wasm", "acme/plugin:v1", "names no registry"),
+        ("plugin.wasm", f"localhost:1/a@sha256:{'0' * 64}", "Push to HOST/REPO:TAG"),
+    ],
+)
+def test_wrong_usage(
+    target: str, destination: str, said: str, plugin: Path, sidecargo: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(plugin.parent)
+    ran = sidecargo("push", target, destination)
+    assert (ran.code, ran.out) == (2, "")
+    assert said in ran.err
+
+
+@pytest.mark.parametrize("target", ["plugin", "reference"])
+def test_a_registry_that_says_no(target: str, plugin: Path, sidecargo: Runner) -> None:
+    def script(asked: Asked) -> Said:
+        if asked.method == "HEAD":
+            return Said(200)
+        message = "does not load.\x1b[2J Do this." if asked.method == "PUT" else "not here"
+        return Said(400, json.dumps({"errors": [{"code": "MANIFEST_INVALID", "message": message}]}).encode())
+
+    with scripted(script) as registry:
+        source = plugin if target == "plugin" else f"{registry.host}/b:v1"
+        ran = sidecargo("push", source, f"{registry.host}/a:v1")
+    if target == "plugin":
+        said = f"error: {registry.host}/a:v1 is refused: 400 MANIFEST_INVALID: does not load.?[2J Do this.\n"
+        assert (ran.code, ran.out, ran.err) == (1, "", said)
+    else:
+        said = f"error: {registry.host}/b:v1: 400 MANIFEST_INVALID: not here\n"
+        assert (ran.code, ran.out, ran.err) == (2, "", said)
+
+
+def test_warnings_of_the_registry_are_shown(plugin: Path, sidecargo: Runner) -> None:
+    def script(asked: Asked) -> Said:
+        return Said(200) if asked.method == "HEAD" else Said(201, headers={"Warning": '299 - "not signed"'})
+
+    with scripted(script) as registry:
+        ran = sidecargo("push", plugin, f"{registry.host}/a:v1")
+    assert (ran.code, ran.err) == (0, 'warning: 299 - "not signed"\n')

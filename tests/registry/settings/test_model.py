@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+import pytest
+from pydantic import ValidationError
+
+from registry.settings import CONSUMERS, Settings
+
+
+def test_the_defaults_are_those_of_the_contract() -> None:
+    settings = Settings()
+    assert (settings.server.host, settings.server.port, settings.server.workers) == ("127.0.0.1", 5000, 1)
+    assert (settings.storage.url, settings.storage.cache.memory) == ("./data", 256_000_000)
+    assert (settings.admission.mode, settings.admission.sparse) == ("enforce", False)
+    assert settings.admission.consumers == CONSUMERS == ("istio", "envoy", "envoy-gateway")
+    assert (settings.admission.rules, settings.signing.keys) == ((), ())
+    assert (settings.limits.manifest, settings.limits.upload) == (4 << 20, 2 << 30)
+    assert settings.timeouts.uploads.total_seconds() == 24 * 3600
+
+
+def test_settings_never_change() -> None:
+    settings = Settings()
+    with pytest.raises(ValidationError, match="frozen"):
+        settings.server.port = 1
+    with pytest.raises(ValidationError, match="frozen"):
+        settings.server = settings.server
+
+
+def test_constructing_reads_no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SERVER", '{"port": 1}')
+    monkeypatch.setenv("SIDECARGO_SERVER__PORT", "1")
+    assert Settings().server.port == 5000
+
+
+def test_the_first_rule_that_names_a_repository_counts() -> None:
+    settings = Settings.model_validate(
+        {
+            "admission": {
+                "mode": "warn",
+                "sparse": True,
+                "consumers": ["istio"],
+                "rules": [
+                    {"repositories": "prod/**", "mode": "enforce", "sparse": False},
+                    {"repositories": "prod/x", "mode": "off"},
+                    {"repositories": "ci/*", "mode": "off"},
+                ],
+            }
+        }
+    )
+    found = {
+        name: (policy.mode, policy.sparse, policy.consumers)
+        for name in ("prod", "prod/x", "ci/a", "ci/a/b")
+        if (policy := settings.admission.policy(name))
+    }
+    assert found == {
+        "prod": ("enforce", False, ("istio",)),
+        "prod/x": ("enforce", False, ("istio",)),
+        "ci/a": ("off", True, ("istio",)),
+        "ci/a/b": ("warn", True, ("istio",)),
+    }
+
+
+@pytest.mark.parametrize("value", ["off", False])
+def test_off_is_a_word(value: object) -> None:
+    assert Settings.model_validate({"admission": {"mode": value}}).admission.mode == "off"
+
+
+@pytest.mark.parametrize("empty", [{"server": None}, {"server": {}}, {"server": {"port": None}}, {}])
+def test_a_key_without_a_value_is_its_default(empty: dict[str, object]) -> None:
+    assert Settings.model_validate(empty) == Settings()
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost", "0.0.0.0", "plugins.example.com"])
+def test_hosts(host: str) -> None:
+    assert Settings.model_validate({"server": {"host": host}}).server.host == host
+
+
+@pytest.mark.parametrize("host", ["", "a b", "http://a", "a:80", "[::1]", "-a", "a/b", "a\n"])
+def test_what_is_no_host_is_refused(host: str) -> None:
+    with pytest.raises(ValidationError, match="not an address"):
+        Settings.model_validate({"server": {"host": host}})
+
+
+@pytest.mark.parametrize(
+    ("url", "kept"),
+    [
+        ("https://plugins.example.com", "https://plugins.example.com"),
+        ("https://plugins.example.com/", "https://plugins.example.com"),
+        ("http://localhost:5000", "http://localhost:5000"),
+    ],
+)
+def test_public_urls(url: str, kept: str) -> None:
+    assert Settings.model_validate({"server": {"public_url": url}}).server.public_url == kept
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "plugins.example.com",
+        "ftp://a",
+        "https://",
+        "https://a/b",
+        "https://a?b",
+        "https://u:p@a",
+        "https://a:b",
+        "https://[",
+    ],
+)
+def test_what_is_no_public_url_is_refused(url: str) -> None:
+    with pytest.raises(ValidationError, match="write https://HOST"):
+        Settings.model_validate({"server": {"public_url": url}})
+
+
+@pytest.mark.parametrize("url", ["s3://bucket/prefix", "gs://bucket", "", "a\0b"])
+def test_storage_is_a_folder(url: str) -> None:
+    with pytest.raises(ValidationError, match=r"\./data"):
+        Settings.model_validate({"storage": {"url": url}})

@@ -1,0 +1,46 @@
+"""Fixtures of the storage tests: a store in a folder of its own, and drivers over it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from storage.disk import DiskDriver
+from storage.repositories import Repository
+from storage.store import Store
+
+LIMIT = 4 << 20
+
+
+@pytest.fixture
+def driver(tmp_path: Path) -> DiskDriver:
+    return DiskDriver(tmp_path / "store")
+
+
+@pytest.fixture
+async def store(driver: DiskDriver) -> Store:
+    store = Store(driver, upload_limit=LIMIT)
+    await store.open()
+    return store
+
+
+@pytest.fixture
+async def repository(store: Store) -> Repository:
+    return store.repository("team/a")
+
+
+@pytest.fixture
+def unsynced(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Does without `os.fsync`, for tests that write much and are not about power cuts."""
+    monkeypatch.setattr(os, "fsync", lambda file: None)
+
+
+def objects(driver: DiskDriver) -> dict[str, bytes]:
+    """Everything in the store, temporary files included."""
+    return {
+        str(path.relative_to(driver.root)): path.read_bytes()
+        for path in driver.root.rglob("*")
+        if path.is_file() and path.parent.name != "locks"
+    }

@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+import inspect
+import itertools
+import re
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from storage import names, paths
+from storage.digest import Digest
+
+DIGEST = Digest.of(b"one")
+OTHER = Digest.of(b"two", "sha512")
+
+KEYS = {
+    "catalog": paths.catalog("a/b"),
+    "blob": paths.blob(DIGEST),
+    "upload": paths.upload("a/b", "sha256-0123"),
+    "blob_link": paths.blob_link("a/b", DIGEST),
+    "manifest_link": paths.manifest_link("a/b", DIGEST),
+    "tags": paths.tags("a/b"),
+    "tag": paths.tag("a/b", "v1"),
+    "referrers": paths.referrers("a/b", DIGEST),
+    "referrer": paths.referrer("a/b", DIGEST, OTHER),
+    "plugin": paths.plugin("a/b", DIGEST),
+}
+REPOSITORIES = ["a", "a/b", "a/tags", "a/tags/b", "a/blobs", "a-b", "a.b", "a_b", "a/manifests/v1"]
+
+COMPONENT = r"[a-z0-9]{1,3}(?:(?:\.|_|__|-{1,2})[a-z0-9]{1,2}){0,2}"
+NAMES = st.from_regex(rf"{COMPONENT}(?:/{COMPONENT}){{0,3}}", fullmatch=True)
+
+
+def drawn() -> dict[str, re.Pattern[str]]:
+    """The keys of the drawing, each as a pattern of what it stands for."""
+    found = {}
+    for own, key in re.findall(r"^ {4}( {4})?((?:<[^>]*>|[^\s<])+)", paths.__doc__ or "", re.MULTILINE):
+        whole = f"repositories/<repository>/{key}" if own else key
+        any_depth = whole.startswith("repositories/")
+        parts = re.split(r"(<[^>]*>)", whole)
+        found[whole] = re.compile(
+            "".join(
+                re.escape(part) if part[:1] != "<" else ".+" if any_depth and "repo" in part else "[^/]+"
+                for part in parts
+            )
+        )
+    del found["repositories/<repository>/"]
+    return found
+
+
+def test_the_drawing_has_every_key_once() -> None:
+    objects = [key for name, key in KEYS.items() if name not in ("tags", "referrers")] + [paths.FORMAT]
+    shown = drawn()
+    met = {key: [line for line, pattern in shown.items() if pattern.fullmatch(key)] for key in objects}
+    assert {key: len(lines) for key, lines in met.items()} == dict.fromkeys(objects, 1)
+    assert {line for lines in met.values() for line in lines} == set(shown)
+
+
+def test_every_builder_is_in_the_table_above() -> None:
+    builders = {
+        name
+        for name, found in inspect.getmembers(paths, inspect.isfunction)
+        if found.__module__ == paths.__name__ and not name.startswith("_")
+    }
+    assert builders == {*KEYS, "catalog_name", "catalog_repository"}
+
+
+def test_the_keys_are_as_written_here() -> None:
+    """A change here is a change of the format of every store."""
+    one, two = DIGEST.hex, OTHER.hex
+    assert {
+        "catalog": "catalog/a.b",
+        "blob": f"blobs/sha256/{one[:2]}/{one}",
+        "upload": "uploads/sha256-0123.c14cddc033f64b9d",
+        "blob_link": f"repositories/a/b/_blobs/sha256/{one}",
+        "manifest_link": f"repositories/a/b/_manifests/sha256/{one}",
+        "tags": "repositories/a/b/_tags",
+        "tag": "repositories/a/b/_tags/v1",
+        "referrers": f"repositories/a/b/_referrers/sha256/{one}",
+        "referrer": f"repositories/a/b/_referrers/sha256/{one}/sha512:{two}",
+        "plugin": f"repositories/a/b/_plugins/sha256/{one}",
+    } == KEYS
+
+
+def test_no_key_is_another_or_a_folder_of_another() -> None:
+    keys = [paths.FORMAT, *(paths.blob(digest) for digest in (DIGEST, OTHER))]
+    for repository, digest in itertools.product(REPOSITORIES, (DIGEST, OTHER)):
+        keys += [
+            paths.blob_link(repository, digest),
+            paths.manifest_link(repository, digest),
+            paths.referrer(repository, digest, DIGEST),
+            paths.referrer(repository, digest, OTHER),
+            paths.plugin(repository, digest),
+        ]
+    for repository in REPOSITORIES:
+        keys += [paths.catalog(repository), paths.upload(repository, "sha256-0123")]
+        keys += [paths.tag(repository, name) for name in ("v1", "latest", "sha256", "_tags")]
+    assert len(set(keys)) == len(keys)
+    folders = {"/".join(key.split("/")[:at]) for key in keys for at in range(1, key.count("/") + 1)}
+    assert not folders & set(keys)
+
+
+@pytest.mark.parametrize("key", KEYS.values(), ids=KEYS)
+def test_keys_are_what_a_driver_takes(key: str) -> None:
+    assert all(part not in ("", ".", "..") and len(part) <= 255 for part in key.split("/"))
+
+
+def test_the_longest_names_fit_into_a_file_name() -> None:
+    assert len(paths.catalog_name("a" * names.MAX_REPOSITORY)) <= 255
+    assert len(paths.upload("a" * names.MAX_REPOSITORY, "sha512-" + "0" * 32).rpartition("/")[2]) <= 255
+
+
+@given(st.lists(NAMES, min_size=2, max_size=8))
+@settings(deadline=None, max_examples=40)
+def test_names_in_the_catalog_keep_their_order(repositories: list[str]) -> None:
+    for name in repositories:
+        names.repository(name)
+        assert "/" not in paths.catalog_name(name)
+        assert paths.catalog_repository(paths.catalog_name(name)) == name
+    assert sorted(repositories, key=paths.catalog_name) == sorted(repositories)
+
+
+@given(NAMES, NAMES)
+@settings(deadline=None, max_examples=40)
+def test_an_upload_of_another_repository_is_another_key(one: str, two: str) -> None:
+    assert (paths.upload(one, "sha256-0") == paths.upload(two, "sha256-0")) == (one == two)

@@ -1,0 +1,280 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from functools import partial
+
+import pytest
+
+from storage import manifest as manifests
+from storage import paths
+from storage.digest import Digest
+from storage.disk import DiskDriver
+from storage.errors import BlobUnknown, ManifestInvalid, ManifestUnknown, StoreUnavailable
+from storage.manifest import OCI_MANIFEST, Descriptor
+from storage.repositories import Repository
+from storage.store import Store
+from tests.storage.conftest import LIMIT, objects
+from tests.storage.content import LAYER_TYPE, described, image, index, put
+from tests.storage.streams import collect, outcome, together
+from tests.storage.turns import Story, Turns, each_order
+
+SUBJECT = described(b"a subject", OCI_MANIFEST)
+LAYER = b"a layer"
+
+
+async def test_a_manifest_comes_and_goes(repository: Repository, driver: DiskDriver) -> None:
+    body = image(LAYER, annotations={"a": "b"})
+    pushed = await put(repository, body, "latest", "v1")
+    for reference in (pushed.digest, "latest", "v1"):
+        descriptor, witness = await repository.find(reference)
+        assert descriptor == Descriptor(OCI_MANIFEST, Digest.of(body), len(body))
+        assert witness.holds(driver)
+        stored = await repository.get(reference)
+        assert (stored.descriptor, stored.body) == (descriptor, body)
+        assert await collect(repository.read(descriptor, 1, 5)) == body[1:5]
+    await repository.derived.keep(pushed.digest, {"rules": 1})
+    await repository.delete(pushed.digest)
+    assert not witness.holds(driver)
+    assert await repository.derived.find(pushed.digest) is None
+    assert (await repository.tags.page()).names == ()
+    for reference in (pushed.digest, "latest"):
+        assert await outcome(repository.find(reference)) is ManifestUnknown
+    assert await outcome(repository.delete(pushed.digest)) is ManifestUnknown
+
+
+async def test_a_manifest_of_sha512(repository: Repository) -> None:
+    body = image(LAYER)
+    digest = Digest.of(body, "sha512")
+    await repository.put(manifests.parse(body, ""), body, digest)
+    assert (await repository.get(digest)).body == body
+    assert await outcome(repository.find(Digest.of(body))) is ManifestUnknown
+
+
+async def test_the_same_manifest_again_adds_nothing(repository: Repository, driver: DiskDriver) -> None:
+    body = image(LAYER, subject=SUBJECT)
+    await put(repository, body, "v1")
+    before = objects(driver)
+    await put(repository, body, "v1")
+    await repository.restore(described(body, OCI_MANIFEST))
+    assert objects(driver) == before
+
+
+async def test_delete_takes_its_tags_and_its_row_and_no_others(repository: Repository) -> None:
+    one = await put(repository, image(subject=SUBJECT, kind="a/one"), "one", "moved")
+    two = await put(repository, image(subject=SUBJECT, kind="a/two"), "two", "moved")
+    await repository.delete(one.digest)
+    assert (await repository.tags.page()).names == ("moved", "two")
+    rows, _ = await repository.referrers.page(SUBJECT.digest)
+    assert [row.digest for row in rows] == [two.digest]
+    assert not await repository.referrers.has(SUBJECT.digest, one.digest)
+    await put(repository, image(subject=SUBJECT, kind="a/one"))
+    assert len((await repository.referrers.page(SUBJECT.digest))[0]) == 2
+
+
+async def test_what_refers_to_a_manifest_stays_when_it_goes(repository: Repository) -> None:
+    subject = await put(repository, image(LAYER))
+    referrer = await put(repository, image(subject=subject))
+    await repository.delete(subject.digest)
+    rows, _ = await repository.referrers.page(subject.digest)
+    assert [row.digest for row in rows] == [referrer.digest]
+
+
+async def test_repositories_do_not_see_each_others_manifests(store: Store, repository: Repository) -> None:
+    pushed = await put(repository, image(LAYER), "v1")
+    other = store.repository("team/b")
+    for reference in (pushed.digest, "v1"):
+        assert await outcome(other.find(reference)) is ManifestUnknown
+    await put(other, image(LAYER), "v1")
+    await repository.delete(pushed.digest)
+    assert (await other.get("v1")).body == image(LAYER)
+
+
+@pytest.mark.parametrize("there", [None, b"", b"{}"], ids=["none", "empty", "other"])
+async def test_bytes_that_do_not_hash_to_their_digest_are_never_given(
+    repository: Repository, driver: DiskDriver, there: bytes | None
+) -> None:
+    pushed = await put(repository, image(LAYER), "v1")
+    key = paths.blob(pushed.digest)
+    await (driver.delete(key) if there is None else driver.put(key, there))
+    for reference in (pushed.digest, "v1"):
+        with pytest.raises(StoreUnavailable):
+            await repository.get(reference)
+    await put(repository, image(LAYER))
+    assert (await repository.get("v1")).body == image(LAYER)
+
+
+# What a manifest needs
+
+
+async def test_what_an_image_misses(repository: Repository) -> None:
+    manifest = manifests.parse(image(LAYER, b"another", LAYER), "")
+    config, layer, other = Digest.of(b"{}"), Digest.of(LAYER), Digest.of(b"another")
+    assert await repository.missing(manifest) == [config, layer, other]
+    await repository.blobs.put(LAYER)
+    assert await repository.missing(manifest) == [config, other]
+    await repository.blobs.put(b"{}")
+    await repository.blobs.put(b"another")
+    assert await repository.missing(manifest) == []
+
+
+async def test_what_an_index_misses(store: Store, repository: Repository) -> None:
+    child, nested = described(image(LAYER), OCI_MANIFEST), index()
+    manifest = manifests.parse(index(child, described(nested, manifests.OCI_INDEX)), "")
+    await store.repository("team/b").put(manifests.parse(nested, ""), nested, Digest.of(nested))
+    await repository.blobs.put(image(LAYER))
+    assert await repository.missing(manifest) == [child.digest, Digest.of(nested)]
+    await put(repository, image(LAYER))
+    await put(repository, nested)
+    assert await repository.missing(manifest) == []
+
+
+async def test_a_subject_need_not_be_here(repository: Repository) -> None:
+    await repository.blobs.put(b"{}")
+    assert await repository.missing(manifests.parse(image(subject=SUBJECT), "")) == []
+
+
+@pytest.mark.parametrize("sizes", [(6,), (8,), (0,), (7, 8), (8, 7), (7, 7, 6)], ids=str)
+async def test_a_wrong_size_is_refused_wherever_it_stands(
+    repository: Repository, sizes: Sequence[int]
+) -> None:
+    assert len(LAYER) == 7
+    await repository.blobs.put(b"{}")
+    await repository.blobs.put(LAYER)
+    document = json.loads(image())
+    document["layers"] = [{**described(LAYER, LAYER_TYPE).to_json(), "size": size} for size in sizes]
+    wrong = next(size for size in sizes if size != 7)
+    with pytest.raises(ManifestInvalid) as raised:
+        await repository.missing(manifests.parse(json.dumps(document).encode(), ""))
+    assert f"has {wrong} bytes; it has 7" in str(raised.value)
+
+
+async def test_a_wrong_size_of_a_child_is_refused(repository: Repository) -> None:
+    child = await put(repository, image())
+    wrong = Descriptor(OCI_MANIFEST, child.digest, child.size + 1)
+    with pytest.raises(ManifestInvalid):
+        await repository.missing(manifests.parse(index(wrong), ""))
+
+
+async def test_an_index_calls_its_child_what_it_is(repository: Repository) -> None:
+    child = await put(repository, image())
+    for said in (manifests.DOCKER_MANIFEST, manifests.OCI_INDEX):
+        with pytest.raises(ManifestInvalid) as raised:
+            await repository.missing(manifests.parse(index(Descriptor(said, child.digest, child.size)), ""))
+        assert said in str(raised.value)
+
+
+async def test_many_layers(repository: Repository) -> None:
+    layers = [b"%d" % at for at in range(300)]
+    assert len(await repository.missing(manifests.parse(image(*layers), ""))) == 301
+
+
+# Two stories at once, in every order of their calls
+
+
+class Scene:
+    """A repository `team/a` of its own for each order, and what was told of it last."""
+
+    def __init__(self, driver: DiskDriver) -> None:
+        self._driver = driver
+        self._number = 0
+        self.repository = Store(driver, upload_limit=LIMIT).repository("scene/0")
+
+    def next(self) -> tuple[Turns, Repository]:
+        """A fresh repository whose calls wait for their turn."""
+        turns, gated = Turns.over(self._driver)
+        self._number += 1
+        self.repository = Store(gated, upload_limit=LIMIT).repository(f"scene/{self._number}")
+        return turns, self.repository
+
+    async def is_whole(self) -> None:
+        """No tag without its manifest, no linked referrer without its row, no row that dangles."""
+        repository = self.repository
+        for tag in (await repository.tags.page()).names:
+            named, _ = await repository.tags.resolve(tag)
+            assert (await repository.get(named.digest)).body
+        linked = await outcome(repository.find(Digest.of(BODY))) is not ManifestUnknown
+        rows, _ = await repository.referrers.page(SUBJECT.digest)
+        assert [row.digest for row in rows] == ([Digest.of(BODY)] if linked else [])
+
+
+BODY = image(subject=SUBJECT, kind="a/signature")
+
+
+@pytest.mark.usefixtures("unsynced")
+async def test_a_tag_and_a_delete_at_once(driver: DiskDriver) -> None:
+    scene = Scene(driver)
+
+    async def begin() -> tuple[Turns, Sequence[Story]]:
+        turns, repository = scene.next()
+        pushed = await put(repository, BODY, "old")
+        return turns, [partial(repository.tag, "v1", pushed), partial(repository.delete, pushed.digest)]
+
+    async for found in each_order(begin, at_most=70):
+        assert found == [None, None]
+        await scene.is_whole()
+
+
+@pytest.mark.usefixtures("unsynced")
+async def test_a_push_and_a_delete_at_once(driver: DiskDriver) -> None:
+    scene = Scene(driver)
+
+    async def begin() -> tuple[Turns, Sequence[Story]]:
+        turns, repository = scene.next()
+        pushed = await put(repository, BODY)
+        return turns, [partial(put, repository, BODY, "v1"), partial(repository.delete, pushed.digest)]
+
+    async for found in each_order(begin, at_most=120):
+        assert found == [described(BODY, OCI_MANIFEST), None]
+        await scene.is_whole()
+
+
+@pytest.mark.usefixtures("unsynced")
+async def test_a_push_to_a_tag_while_what_it_named_is_deleted(driver: DiskDriver) -> None:
+    scene = Scene(driver)
+    new = image(b"the new one")
+
+    async def begin() -> tuple[Turns, Sequence[Story]]:
+        turns, repository = scene.next()
+        old = await put(repository, BODY, "v1")
+        pushed = await put(repository, new)
+        return turns, [partial(repository.tag, "v1", pushed), partial(repository.delete, old.digest)]
+
+    async for found in each_order(begin, at_most=70):
+        assert found == [None, None]
+        await scene.is_whole()
+        assert (await scene.repository.get("v1")).body == new
+
+
+@pytest.mark.usefixtures("unsynced")
+async def test_two_deletes_at_once(driver: DiskDriver) -> None:
+    scene = Scene(driver)
+
+    async def begin() -> tuple[Turns, Sequence[Story]]:
+        turns, repository = scene.next()
+        pushed = await put(repository, BODY, "v1")
+        return turns, [partial(repository.delete, pushed.digest)] * 2
+
+    async for found in each_order(begin, at_most=40):
+        assert None in found
+        assert set(found) <= {None, ManifestUnknown}
+        await scene.is_whole()
+
+
+async def test_everything_at_once(driver: DiskDriver) -> None:
+    """The same without turns, over several drivers: whatever wins, the repository is whole."""
+    for number in range(8):
+        views = [
+            Store(DiskDriver(driver.root), upload_limit=LIMIT).repository(f"team/r{number}") for _ in range(3)
+        ]
+        pushed = await put(views[0], BODY, "v0")
+        found = await together(
+            *(partial(put, view, BODY, f"v{at}") for at, view in enumerate(views)),
+            *(partial(view.delete, pushed.digest) for view in views),
+            *(partial(view.tag, "latest", pushed) for view in views),
+        )
+        assert set(map(str, found)) <= set(map(str, (pushed, None, ManifestUnknown)))
+        scene = Scene(driver)
+        scene.repository = views[0]
+        await scene.is_whole()
+        assert await outcome(views[0].blobs.find(Digest.of(LAYER))) is BlobUnknown

@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from storage import paths
+from storage.digest import Digest
+from storage.disk import DiskDriver
+from storage.errors import BlobUnknown, FormatUnknown, NameInvalid, NameUnknown, StoreError, StoreUnavailable
+from storage.repositories import Repository
+from storage.store import FORMAT, Store
+from tests.storage.conftest import LIMIT, objects
+from tests.storage.content import image, put
+from tests.storage.test_paths import NAMES
+
+
+async def test_an_empty_store_gets_a_format_and_keeps_it(driver: DiskDriver) -> None:
+    for _ in range(3):
+        await Store(driver, upload_limit=LIMIT).open()
+    assert objects(driver) == {"format": b'{"format":1}'}
+    assert FORMAT == 1
+
+
+@pytest.mark.parametrize("found", [2, 99, 0, "1", None, [1]], ids=repr)
+async def test_another_format_is_refused(driver: DiskDriver, found: object) -> None:
+    await driver.put("format", json.dumps({"format": found}).encode())
+    with pytest.raises(FormatUnknown) as raised:
+        await Store(driver, upload_limit=LIMIT).open()
+    assert str(found) in raised.value.message
+    assert "newer" in raised.value.fix
+    assert json.loads(await driver.get("format")) == {"format": found}
+
+
+@pytest.mark.parametrize("damage", [b"", b"[1]", b"{"])
+async def test_a_damaged_format_is_told(driver: DiskDriver, damage: bytes) -> None:
+    await driver.put("format", damage)
+    with pytest.raises(StoreUnavailable):
+        await Store(driver, upload_limit=LIMIT).open()
+
+
+async def test_ready(store: Store, driver: DiskDriver) -> None:
+    await store.ready()
+    shutil.rmtree(driver.root)
+    with pytest.raises(StoreError) as raised:
+        await store.ready()
+    assert raised.value.fix
+
+
+@pytest.mark.parametrize("name", ["", "A", "a/../b", "a/_tags"])
+async def test_names_are_checked_at_the_door(store: Store, name: str) -> None:
+    with pytest.raises(NameInvalid):
+        store.repository(name)
+
+
+async def test_a_repository_exists_from_its_first_manifest(store: Store, repository: Repository) -> None:
+    with pytest.raises(NameUnknown):
+        await repository.must_exist()
+    await repository.blobs.put(b"x")
+    with pytest.raises(NameUnknown):
+        await repository.must_exist()
+    await put(repository, image(), "latest")
+    await repository.must_exist()
+    with pytest.raises(NameUnknown):
+        await store.repository("team").must_exist()
+    assert (await store.catalog()).names == ("team/a",)
+
+
+async def test_shared_content(store: Store, repository: Repository) -> None:
+    digest = await repository.blobs.put(b"x")
+    assert await store.shared_size(digest) == 1
+    with pytest.raises(BlobUnknown):
+        await store.shared_size(Digest.of(b"y"))
+
+
+@pytest.mark.usefixtures("unsynced")
+@given(st.sets(NAMES, max_size=10), st.one_of(NAMES, st.just("")), st.integers(1, 11))
+@settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+async def test_the_catalog_is_in_byte_order(tmp_path: Path, wanted: set[str], after: str, limit: int) -> None:
+    driver = DiskDriver(tmp_path / "catalog")
+    for name in (await driver.children(paths.CATALOG)).names:
+        await driver.delete(f"{paths.CATALOG}/{name}")
+    for name in wanted:
+        await driver.create(paths.catalog(name), b"")
+    store = Store(driver, upload_limit=LIMIT)
+    assert list((await store.catalog()).names) == sorted(wanted)
+    following = sorted(name for name in wanted if name > after)
+    page = await store.catalog(after=after, limit=limit)
+    assert (list(page.names), page.more) == (following[:limit], len(following) > limit)
