@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import socket
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -30,6 +31,7 @@ from registry.publish.publisher import Publisher
 from registry.publish.signatures import Signer
 from registry.routes import ROUTES
 from registry.settings import Settings
+from registry.settings.model import Server
 from registry.signing.keys import KeyInvalid
 from storage.disk import DiskDriver
 from storage.driver import Witness
@@ -45,28 +47,28 @@ _EVERYBODY = "everybody"
 
 def serve(settings: Settings) -> int:
     """Run the registry until it is told to stop; the exit code."""
-    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
-    logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    _log_to_stderr()
     try:
         root = Path(settings.storage.url).resolve()
         asyncio.run(_store(settings, DiskDriver(root)).open())
         signing_key(settings.signing.keys, root)
-        listener = workers.listen(settings.server.host, settings.server.port)
+        listeners = _listen(settings.server)
     except (StoreError, KeyInvalid, OSError) as error:
-        print(f"sidecargo: {error}", file=sys.stderr)
+        print(f"error: {error}", file=sys.stderr)
         return 1
-    port = listener.getsockname()[1]
+    port = listeners[0].getsockname()[1]
     settings = settings.model_copy(update={"server": settings.server.model_copy(update={"port": port})})
     print(_what_next(settings), file=sys.stderr, flush=True)
     with tempfile.TemporaryDirectory(prefix="metrics-", dir=root / "temp") as counts:
         if settings.server.workers > 1:
             os.environ[SHARED_FOLDER] = counts
-        workers.run(workers.Worker(wire, settings, settings.server.workers), listener)
+        workers.run(workers.Worker(wire, settings, settings.server.workers), listeners)
     return 0
 
 
 def wire(settings: Settings) -> tuple[Starlette, type[HttpToolsProtocol]]:
     """The application and the protocol in front of it, for one process."""
+    _log_to_stderr()
     root = Path(settings.storage.url).resolve()
     driver = DiskDriver(root)
     store = _store(settings, driver)
@@ -83,7 +85,7 @@ def wire(settings: Settings) -> tuple[Starlette, type[HttpToolsProtocol]]:
         metrics=metrics,
         manifest_limit=settings.limits.manifest,
         cosign_pub=key.public_pem.decode(),
-        host=known_as(settings) if settings.server.public_url else "",
+        public_url=settings.server.public_url or "",
     )
     app = Starlette(
         routes=choke.guarded(ROUTES, services),
@@ -98,6 +100,21 @@ def wire(settings: Settings) -> tuple[Starlette, type[HttpToolsProtocol]]:
         stall_seconds=timeouts.stall.total_seconds(),
     )
     return app, hot_protocol(cache, driver, lambda _: _EVERYBODY, patience)
+
+
+def _log_to_stderr() -> None:
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)
+
+
+def _listen(server: Server) -> list[socket.socket]:
+    try:
+        return workers.listen(server.host, server.port, server.workers)
+    except OSError as error:
+        raise OSError(
+            f"{server.host} port {server.port} cannot be listened on: {error.strerror}. "
+            "Choose another one with --host and --port."
+        ) from None
 
 
 def known_as(settings: Settings) -> str:

@@ -20,7 +20,7 @@ from storage.errors import Denied, NameInvalid, RegistryError
 class _Rest(Convertor[str]):
     """A repository name in a path: anything, `/` included; `storage.names` decides if it is well-formed."""
 
-    regex = ".+"
+    regex = "(?s:.+)"
 
     def convert(self, value: str) -> str:
         return value

@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from registry.signing import keys
-from registry.signing.keys import SigningKey
+from registry.signing.keys import KeyInvalid, SigningKey
 from storage.errors import StoreUnavailable
+from storage.files import sync_folder
 
 
 def signing_key(named: Sequence[Path], root: Path) -> SigningKey:
@@ -46,6 +47,8 @@ def _make(path: Path) -> None:
             os.link(temp, path)
     finally:
         temp.unlink(missing_ok=True)
+    for folder in (path.parent, path.parent.parent):
+        sync_folder(folder)
 
 
 def _load(path: Path) -> SigningKey:
@@ -56,4 +59,7 @@ def _load(path: Path) -> SigningKey:
             f"the signing key {path} cannot be read: {error.strerror}.",
             fix="Make one by `sidecargo keys new FILE` and let this user read it.",
         ) from None
-    return keys.load(pem)
+    try:
+        return keys.load(pem)
+    except KeyInvalid as refusal:
+        raise KeyInvalid(f"{path}: {refusal.message}", refusal.fix) from None

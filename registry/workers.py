@@ -1,11 +1,11 @@
-"""Processes that serve: one here, or several under uvicorn's supervisor, all over one listening socket."""
+"""Processes that serve: one here, or several under uvicorn's supervisor, each on a socket of its own."""
 
 from __future__ import annotations
 
 import asyncio
 import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -13,6 +13,7 @@ import uvicorn
 from starlette.applications import Starlette
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.supervisors import Multiprocess
+from uvicorn.supervisors.multiprocess import Process
 
 THREADS = 32
 """Threads of a process that wait for the disk."""
@@ -58,25 +59,72 @@ class Worker(uvicorn.Config):
         super().load()
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """A socket that connections come in by; raises OSError where the address is taken or not ours."""
+def listen(host: str, port: int, workers: int) -> list[socket.socket]:
+    """A socket a worker that connections come in by; raises OSError where the address is taken or not ours.
+
+    Of one socket for all, the first worker to wake up would take every connection that waits; to each
+    of several the kernel gives its share.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.create_server((host, port), family=family, backlog=BACKLOG)
+    with socket.socket(family) as probe:
+        # Without SO_REUSEPORT, so that the address of another server of this user counts as taken.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind((host, port))
+        port = probe.getsockname()[1]
+    return [_listener(host, port, family, shared=workers > 1) for _ in range(workers)]
+
+
+def _listener(host: str, port: int, family: socket.AddressFamily, *, shared: bool) -> socket.socket:
+    listener = socket.create_server((host, port), family=family, backlog=BACKLOG, reuse_port=shared)
     # Connections inherit it: what is not sent yet stays with us and in the CPU's cache, not in the
     # kernel's buffers. What is on its way is not limited by it.
     listener.setsockopt(socket.IPPROTO_TCP, getattr(socket, "TCP_NOTSENT_LOWAT", 25), UNSENT)
     return listener
 
 
-def run(worker: Worker, listener: socket.socket) -> None:
-    """Serve on a bound socket until SIGTERM or SIGINT; then finish what is under way."""
-    if worker.workers > 1:
-        Multiprocess(worker, sockets=[listener]).run()
+def run(worker: Worker, listeners: Sequence[socket.socket]) -> None:
+    """Serve on bound sockets, one a worker, until SIGTERM or SIGINT; then finish what is under way."""
+    if len(listeners) > 1:
+        _Supervisor(worker, listeners).run()
         return
     # uvicorn raises the signal again when it has finished; that must not end the process with it.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)
-    uvicorn.Server(worker).run(sockets=[listener])
+    uvicorn.Server(worker).run(sockets=[*listeners])
+
+
+class _Supervisor(Multiprocess):
+    """uvicorn's, with a socket for each worker; what waits at that of a dead one waits for the next."""
+
+    def __init__(self, worker: Worker, listeners: Sequence[socket.socket]) -> None:
+        super().__init__(worker, [*listeners])
+        self._listeners = listeners
+
+    def init_processes(self) -> None:
+        for listener in self._listeners:
+            process = Process(self.config, [listener])
+            process.start()
+            self.processes.append(process)
+
+    def keep_subprocess_alive(self) -> None:
+        self._one_by_one(super().keep_subprocess_alive)
+
+    def restart_all(self) -> None:
+        self._one_by_one(super().restart_all)
+
+    def _one_by_one(self, work: Callable[[], None]) -> None:
+        processes = self.processes
+        for at, listener in enumerate(self._listeners):
+            self.processes, self.sockets = [processes[at]], [listener]
+            work()
+            processes[at] = self.processes[0]
+        self.processes = processes
+
+    def handle_ttin(self) -> None:
+        """Nothing: how many workers there are is a setting."""
+
+    def handle_ttou(self) -> None:
+        """Nothing: how many workers there are is a setting."""
 
 
 def use_threads() -> None:

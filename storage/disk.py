@@ -91,7 +91,7 @@ class DiskDriver:
 
     async def create(self, key: str, data: bytes) -> None:
         """See `storage.driver.Driver`."""
-        await self._run(lambda: self._publish_bytes(key, data, self._link))
+        await self._run(lambda: self._create(key, data))
 
     async def replace(self, key: str, data: bytes, expected: bytes) -> None:
         """See `storage.driver.Driver`."""
@@ -196,6 +196,15 @@ class DiskDriver:
             place(temp, key)
         finally:
             temp.unlink(missing_ok=True)
+
+    def _create(self, key: str, data: bytes) -> None:
+        target = self.root / key
+        if target.exists():
+            # Whoever made it may not have synced its folder yet, and the caller is about to count on it.
+            with contextlib.suppress(FileNotFoundError):
+                sync_folder(target.parent)
+            raise ObjectExists(key)
+        self._publish_bytes(key, data, self._link)
 
     def _rename(self, temp: Path, key: str) -> None:
         with self._locked(key):

@@ -38,8 +38,8 @@ class Answers(Protocol):
 class Services:
     """What the resources work with.
 
-    `cosign_pub` is the public key that signs (PEM); `host` is how the registry is known from
-    outside (`HOST[:PORT]`), "" where it is whatever the client wrote.
+    `cosign_pub` is the public key that signs (PEM); `public_url` is how the registry is known from
+    outside, "" where that is not said.
     """
 
     store: Store
@@ -49,7 +49,7 @@ class Services:
     metrics: Metrics
     manifest_limit: int
     cosign_pub: str
-    host: str
+    public_url: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,10 @@ class Call:
 
     def reference(self) -> str | Digest:
         """The tag or digest in the path; raises NameInvalid or DigestInvalid."""
-        return names.reference(self.request.path_params["reference"])
+        params = self.request.path_params
+        if "digest" in params:
+            return self.digest()
+        return names.tag(params["tag"]) if "tag" in params else names.reference(params["reference"])
 
     def query(self, name: str) -> str | None:
         """A parameter of the query."""
@@ -125,11 +128,15 @@ class Call:
         return self.query("last") or "", int(text)
 
     def next_page(self, last: str, limit: int | None = None) -> dict[str, str]:
-        """The Link header to the entries after `last`, other parameters kept."""
+        """The Link header to the entries after `last`."""
+        return {"Link": f'<{self.next_path(last, limit)}>; rel="next"'}
+
+    def next_path(self, last: str, limit: int | None = None) -> str:
+        """The path of the entries after `last`, other parameters kept."""
         asked = [
             (name, value)
             for name, value in self.request.query_params.multi_items()
             if name not in ("n", "last")
         ]
         query = urlencode([*asked, *([("n", str(limit))] if limit is not None else []), ("last", last)])
-        return {"Link": f'<{self.request.url.path}?{query}>; rel="next"'}
+        return f"{self.path.decode()}?{query}"

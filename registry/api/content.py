@@ -49,7 +49,7 @@ class Content:
                 "Content-Length": str(part.end - part.start),
                 "Content-Range": part.content_range,
             }
-            return StreamingResponse(self._exactly(part.start, part.end), 206, headers)
+            return await self._streamed(part.start, part.end, 206, headers)
         if call.request.method == "HEAD":
             return Response(headers=self._headers)
         if self.size <= call.services.answers.largest:
@@ -58,7 +58,13 @@ class Content:
                 response = StreamingResponse(_slices(body), headers=self._headers)
                 call.services.answers.offer(call.path, response.raw_headers, body, self._witness)
                 return response
-        return StreamingResponse(self._exactly(0, self.size), headers=self._headers)
+        return await self._streamed(0, self.size, 200, self._headers)
+
+    async def _streamed(self, start: int, end: int, status: int, headers: dict[str, str]) -> Response:
+        """A part as it is read; what fails before its first piece is there is still raised here."""
+        pieces = self._exactly(start, end)
+        first = await anext(pieces, b"")
+        return StreamingResponse(_resumed(first, pieces), status, headers)
 
     async def _proven(self) -> bytes:
         """The whole content, held against its digest."""
@@ -82,6 +88,12 @@ class Content:
                 f"the stored bytes of {self.digest} end at {sent} of {end}.",
                 fix="Push the content again, or restore it from a backup.",
             )
+
+
+async def _resumed(first: bytes, pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    yield first
+    async for piece in pieces:
+        yield piece
 
 
 async def _slices(body: bytes) -> AsyncIterator[memoryview]:

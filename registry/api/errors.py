@@ -67,7 +67,7 @@ async def on_registry_error(request: Request, error: Exception) -> Response:
     """Handler of everything that has a type in the table."""
     assert isinstance(error, e.RegistryError)
     if isinstance(error, e.StoreError):
-        _log.error("store failed: %s %s: %s", request.method, request.url.path, error, exc_info=error)
+        _log.error("store failed: %s %s: %s", request.method, request.scope["path"], error, exc_info=error)
     return answer(error)
 
 
@@ -91,7 +91,7 @@ async def on_disconnect(request: Request, error: Exception) -> Response:
 
 async def on_fault(request: Request, error: Exception) -> Response:
     """Handler of a fault of ours: said plainly, without its inner parts; the log has them."""
-    _log.error("fault: %s %s", request.method, request.url.path, exc_info=error)
+    _log.error("fault: %s %s", request.method, request.scope["path"], exc_info=error)
     return JSONResponse(body("INTERNAL", "the registry failed; its log says why."), 500)
 
 

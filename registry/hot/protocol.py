@@ -17,6 +17,7 @@ from uvicorn.server import ServerState
 
 from registry.hot.cache import Entry, HotCache
 from registry.hot.conditional import matches
+from registry.hot.glance import Glance
 from registry.hot.guard import GuardedProtocol
 from registry.hot.head import Head, HeadMemo
 from registry.hot.patience import Patience, Watch
@@ -53,12 +54,19 @@ class Hot:
 
     def __init__(self, cache: HotCache, store: Peek, identify: Identify, patience: Patience) -> None:
         self.cache = cache
-        self.peek = store.peek
+        self.store = store
+        self.glance: Glance | None = None
         self.identify = identify
         self.heads = HeadMemo(cache.heads_budget, patience.head_bytes, patience.head_fields)
         self.default_headers: list[tuple[bytes, bytes]] | None = None
         self.ok = b""
         self.not_modified = b""
+
+    def look(self, loop: asyncio.AbstractEventLoop) -> Glance:
+        """How witnesses are looked at, for all connections of the loop that serves them."""
+        if self.glance is None:
+            self.glance = Glance(self.store, loop)
+        return self.glance
 
     def render(self, default_headers: list[tuple[bytes, bytes]]) -> None:
         """Status lines with uvicorn's own headers, of which it makes a new list every second."""
@@ -82,6 +90,7 @@ class HotProtocol(GuardedProtocol):
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
         self._known = self.hot.heads.known
+        self._peek = self.hot.look(self.loop).peek
         self._answered_at = 0.0
         self._body: memoryview[int] | None = None  # an answer that is not yet written, or not yet taken
         self._position = 0
@@ -123,7 +132,7 @@ class HotProtocol(GuardedProtocol):
         if entry is None:
             cache.misses += 1
             return False
-        if hot.peek(entry.witness_key) != entry.witness_content:
+        if self._peek(entry.witness_key) != entry.witness_content:
             cache.stale += 1
             cache.drop(place)
             return False

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from registry.api.call import Call
-from registry.publish import plugins
 from registry.publish.plugins import Plugin
 from storage.driver import Witness
 from storage.errors import ManifestUnknown
@@ -13,10 +12,10 @@ from storage.manifest import Descriptor
 async def plugin(call: Call) -> tuple[Descriptor, Witness, Plugin]:
     """The manifest that the path names and its findings; raises ManifestUnknown where either is missing."""
     descriptor, witness = await call.repository.find(call.reference())
-    found = plugins.from_record(await call.repository.derived.find(descriptor.digest))
+    found = await call.services.publisher.plugin(call.repository, descriptor)
     if found is None:
         raise ManifestUnknown(
-            f"{call.repository.name}@{descriptor.digest} was not checked: it is no plugin, or sparse.",
+            f"{call.repository.name}@{descriptor.digest} is no plugin, or parts of it are not here.",
             fix="Push the plugin's image again.",
         )
     return descriptor, witness, found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from registry.api.call import Call
 from registry.plugins import find
@@ -19,7 +19,7 @@ async def get(call: Call) -> Response:
     report = document(call, descriptor.digest, plugin)
     if pages.wanted(call):
         return pages.render(call, "report.html", report=report)
-    return JSONResponse(report)
+    return pages.document(report)
 
 
 def document(call: Call, digest: Digest, plugin: Plugin) -> dict[str, Any]:

@@ -61,10 +61,11 @@ def to_record(plugin: Plugin) -> dict[str, Any]:
         "module": {"digest": str(plugin.module), "size": plugin.size} if plugin.module else None,
         "abi": plugin.abi,
         "sdk": plugin.sdk,
-        "verdicts": {
-            verdict.consumer: [problem.to_json() for problem in verdict.problems]
+        # A list: records sort their fields, and the order of the consumers counts.
+        "verdicts": [
+            {"consumer": verdict.consumer, "problems": [problem.to_json() for problem in verdict.problems]}
             for verdict in plugin.verdicts
-        },
+        ],
     }
 
 
@@ -77,13 +78,13 @@ def from_record(record: Mapping[str, Any] | None) -> Plugin | None:
         return Plugin(
             image=Digest.parse(record["image"]),
             verdicts=tuple(
-                Verdict(consumer, tuple(Problem(**problem) for problem in problems))
-                for consumer, problems in record["verdicts"].items()
+                Verdict(str(verdict["consumer"]), tuple(Problem(**said) for said in verdict["problems"]))
+                for verdict in record["verdicts"]
             ),
             module=Digest.parse(module["digest"]) if module else None,
             size=int(module["size"]) if module else 0,
             abi=str(record["abi"]),
             sdk=str(record["sdk"]),
         )
-    except (KeyError, TypeError, ValueError, DigestInvalid):
+    except (AttributeError, KeyError, TypeError, ValueError, DigestInvalid):
         return None

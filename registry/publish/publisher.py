@@ -19,6 +19,7 @@ from storage import manifest as manifests
 from storage.digest import Digest
 from storage.driver import CHUNK
 from storage.errors import BlobUnknown, DigestInvalid, ManifestBlobUnknown, ManifestUnknown
+from storage.files import failures_told
 from storage.manifest import Descriptor, Manifest
 from storage.repositories import Repository
 
@@ -54,6 +55,7 @@ class Publisher:
         self._signer = signer
         self._policy_of = policy_of
         self._spool = spool
+        self._examining: dict[tuple[str, Digest], asyncio.Task[Plugin | None]] = {}
 
     async def push(self, repository: Repository, push: Push) -> Receipt:
         """Take a manifest in; raises ManifestInvalid, ManifestBlobUnknown, DigestInvalid, StoreError.
@@ -67,7 +69,7 @@ class Publisher:
         if missing and not policy.sparse:
             raise ManifestBlobUnknown([str(digest) for digest in missing])
 
-        with self._spool() as module:
+        with failures_told(), self._spool() as module:
             decision, plugin = await self._judge(repository, manifest, digest, policy, module)
             # Nothing names these yet but digests, so they are written together.
             descriptor, signature, _ = await asyncio.gather(
@@ -83,6 +85,35 @@ class Publisher:
         _log.info("pushed repository=%s digest=%s loads=%s", repository.name, digest, decision.loads)
         subject = manifest.subject.digest if manifest.subject else None
         return Receipt(digest, subject, push.tags, decision.warnings)
+
+    async def plugin(self, repository: Repository, stored: Descriptor) -> Plugin | None:
+        """What is known of a manifest that is stored; None where it is no image or its parts are not here.
+
+        Where no record of the rules of now is left, the image is taken apart again, once for all who ask.
+        """
+        known = plugins.from_record(await repository.derived.find(stored.digest))
+        if known:
+            return known
+        key = (repository.name, stored.digest)
+        task = self._examining.get(key)
+        if task is None:
+            task = asyncio.ensure_future(self._examine(repository, stored))
+            self._examining[key] = task
+            task.add_done_callback(lambda _: self._examining.pop(key))
+        return await asyncio.shield(task)
+
+    async def _examine(self, repository: Repository, stored: Descriptor) -> Plugin | None:
+        manifest = manifests.parse((await repository.get(stored.digest)).body, stored.media_type)
+        if await _is_attachment(repository, manifest):
+            return None
+        with failures_told(), self._spool() as module:
+            try:
+                findings = await inspect(manifest, _Stored(repository), module, self._spool)
+            except (BlobUnknown, ManifestUnknown):
+                return None
+            plugin = plugins.of(findings, stored.digest)
+            await self._keep(repository, stored.digest, plugin, module)
+        return plugin
 
     async def _judge(
         self, repository: Repository, manifest: Manifest, digest: Digest, policy: Policy, module: BinaryIO

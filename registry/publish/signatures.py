@@ -30,9 +30,13 @@ class Signer:
         new = cosign.signature_manifest(signature, existing)
         if new is None:
             return None
-        await asyncio.gather(repository.blobs.put(new.payload), repository.blobs.put(new.config))
         manifest = manifests.parse(new.manifest, manifests.OCI_MANIFEST)
-        return await repository.put(manifest, new.manifest, Digest.of(new.manifest))
+        stored, _, _ = await asyncio.gather(
+            repository.put(manifest, new.manifest, Digest.of(new.manifest)),
+            repository.blobs.put(new.payload),
+            repository.blobs.put(new.config),
+        )
+        return stored
 
 
 async def _existing(repository: Repository, tag: str) -> Manifest | None:

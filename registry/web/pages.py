@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Awaitable, Callable
 from functools import cache
 from typing import Any
 
@@ -9,9 +11,12 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from registry.api.call import MAX_PAGE, Call
+from storage.driver import Page
 
+_COSIGN = re.compile(r"sha256-[0-9a-f]{64}\.(?:sig|att|sbom)")
+_POLICY = "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 _HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; style-src 'self'; frame-ancestors 'none'",
+    "Content-Security-Policy": _POLICY,
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Vary": "Accept",
@@ -25,22 +30,20 @@ async def start(call: Call) -> Response:
 
 async def repositories(call: Call) -> Response:
     """`/plugins/`: the repositories of the registry."""
-    last, limit = call.page()
-    page = await call.services.store.catalog(after=last, limit=min(limit or MAX_PAGE, MAX_PAGE))
+    page, following = await _page(call, call.services.store.catalog)
     if wanted(call):
-        return render(call, "repositories.html", repositories=page.names, more=page.more)
-    return JSONResponse({"repositories": list(page.names)})
+        return render(call, "repositories.html", repositories=page.names, following=following)
+    return document({"repositories": list(page.names)}, following)
 
 
 async def tags(call: Call) -> Response:
-    """`/plugins/REPO`: the tags of a repository, signatures left out."""
+    """`/plugins/REPO`: the tags of a repository, cosign's left out."""
     await call.repository.must_exist()
-    last, limit = call.page()
-    page = await call.repository.tags.page(after=last, limit=min(limit or MAX_PAGE, MAX_PAGE))
-    names = [tag for tag in page.names if not tag.endswith(".sig")]
+    page, following = await _page(call, call.repository.tags.page)
+    name, names = call.repository.name, [tag for tag in page.names if not _COSIGN.fullmatch(tag)]
     if wanted(call):
-        return render(call, "tags.html", repository=call.repository.name, tags=names, more=page.more)
-    return JSONResponse({"repository": call.repository.name, "tags": names})
+        return render(call, "tags.html", repository=name, tags=names, following=following)
+    return document({"repository": name, "tags": names}, following)
 
 
 async def style(call: Call) -> Response:
@@ -55,10 +58,26 @@ def wanted(call: Call) -> bool:
 
 
 def render(call: Call, template: str, **values: Any) -> Response:
-    """A page; `host` is how the reader reached the registry."""
-    host = call.services.host or call.request.headers.get("host", "")
-    page = _templates().get_template(template).render(host=host, **values)
+    """A page; its `url` and `host` are how the registry is reached."""
+    url = call.services.public_url or f"http://{call.request.headers.get('host', '')}"
+    page = _templates().get_template(template).render(url=url, host=url.partition("://")[2], **values)
     return HTMLResponse(page, headers=_HEADERS)
+
+
+def document(said: dict[str, Any], following: str = "") -> Response:
+    """For a program, what a page says; `following` is the path of the next part, if there is one."""
+    link = {"Link": f'<{following}>; rel="next"'} if following else {}
+    return JSONResponse(said, headers={"Vary": "Accept", **link})
+
+
+async def _page(call: Call, listing: Callable[..., Awaitable[Page]]) -> tuple[Page, str]:
+    """The part of a listing that is asked for, and the path of the next one ("": there is none)."""
+    last, n = call.page()
+    if n == 0:
+        return Page((), more=False), ""
+    limit = min(n or MAX_PAGE, MAX_PAGE)
+    page = await listing(after=last, limit=limit)
+    return page, call.next_path(page.names[-1], limit) if page.more else ""
 
 
 @cache

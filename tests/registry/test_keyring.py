@@ -13,8 +13,6 @@ from storage.errors import StoreUnavailable
 from tests.real.process import environment, free_port, run
 from tests.real.tools import ROOT
 
-RSA = "openssl genrsa 2048"
-
 
 def mode(path: Path) -> int:
     return path.stat().st_mode & 0o777
@@ -75,11 +73,18 @@ def test_a_file_that_holds_no_key_is_named(tmp_path: Path) -> None:
     assert refused.value.fix
 
 
-@pytest.mark.parametrize("made", [False, True], ids=["named", "in the store"])
-@pytest.mark.parametrize("content", [None, b"", b"secret words", b"damaged"])
+@pytest.mark.parametrize(
+    ("content", "made"),
+    [
+        pytest.param(None, False, id="absent, named"),
+        *(
+            pytest.param(content, made, id=f"{content.decode() or 'empty'}, {where}")
+            for content in (b"", b"secret words", b"damaged")
+            for made, where in ((False, "named"), (True, "in the store"))
+        ),
+    ],
+)
 def test_the_server_says_so_and_exits_1(tmp_path: Path, content: bytes | None, made: bool) -> None:
-    if made and content is None:
-        pytest.skip("then one is made")
     path = tmp_path / "data" / "private" / "signing.key" if made else tmp_path / "my.key"
     path.parent.mkdir(parents=True, exist_ok=True)
     if content == b"damaged":

@@ -103,6 +103,15 @@ async def test_another_process_goes_on_and_hashes_again(
     assert driver.reads == 1
 
 
+async def test_a_session_begun_elsewhere_is_hashed_from_its_first_byte(
+    uploads: Uploads, another: Uploads, repository: Repository, driver: CountingDriver
+) -> None:
+    session = await another.start("team/a")
+    session = await uploads.extend(await uploads.find("team/a", session.id), pieces(HELLO))
+    await uploads.finish(session, Digest.of(HELLO), repository.blobs)
+    assert driver.reads == 0
+
+
 async def test_a_hash_that_was_overtaken_is_not_used(
     uploads: Uploads, another: Uploads, repository: Repository
 ) -> None:
@@ -221,8 +230,9 @@ async def test_more_than_the_limit(driver: CountingDriver, repository: Repositor
     if kind == "in two":
         session = await small.extend(session, pieces(b"x" * 6))
     size = 11 - session.offset
+    sent = failing(AssertionError("read")) if kind == "announced" else pieces(*[b"x"] * size)
     with pytest.raises(BodyTooLarge) as raised:
-        await small.extend(session, pieces(*[b"x"] * size), size=size if kind == "announced" else None)
+        await small.extend(session, sent, size=size if kind == "announced" else None)
     assert "limits.upload" in raised.value.fix
     assert (await small.find("team/a", session.id)).offset <= 10
     with pytest.raises(BodyTooLarge):

@@ -1,0 +1,115 @@
+from typing import Any
+
+import pytest
+from starlette.requests import Request
+
+from registry.access.rights import Principal
+from registry.api.call import Call
+from storage.errors import DigestInvalid, ManifestTooLarge, NameInvalid, PageInvalid, SizeInvalid
+
+LARGE = ManifestTooLarge("too large.")
+
+
+def call(
+    query: str = "", *, headers: dict[str, str] | None = None, body: tuple[bytes, ...] = (), **params: str
+) -> Call:
+    """A request without the services behind it."""
+    pieces = [{"type": "http.request", "body": piece, "more_body": True} for piece in body]
+
+    async def receive() -> dict[str, Any]:
+        return pieces.pop(0) if pieces else {"type": "http.request", "body": b"", "more_body": False}
+
+    scope = {
+        "type": "http",
+        "method": "GET",
+        "path": "/v2/a/tags/list",
+        "raw_path": b"/v2/a/tags/list",
+        "query_string": query.encode(),
+        "headers": [(name.encode(), value.encode()) for name, value in (headers or {}).items()],
+        "path_params": params,
+    }
+    return Call(Request(scope, receive), None, Principal("", ""), None)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("query", "page"),
+    [
+        ("", ("", None)),
+        ("n=5", ("", 5)),
+        ("n=0", ("", 0)),
+        ("last=v1", ("v1", None)),
+        ("last=v1&n=007", ("v1", 7)),
+        ("n=999999999999999999", ("", 999999999999999999)),
+        ("last=a%2Fb&x=y", ("a/b", None)),
+    ],
+)
+def test_a_page_is_read(query: str, page: tuple[str, int | None]) -> None:
+    assert call(query).page() == page
+
+
+@pytest.mark.parametrize("n", ["abc", "-1", "", "1.0", "+1", " 1", "%D9%A3", "9" * 19, "0x10", "1_0"])
+def test_a_page_of_no_size(n: str) -> None:
+    with pytest.raises(PageInvalid):
+        call(f"n={n}").page()
+
+
+@pytest.mark.parametrize(
+    ("query", "last", "limit", "path"),
+    [
+        pytest.param("", "v1", 5, "?n=5&last=v1", id="plain"),
+        pytest.param("n=9&last=a", "v1", 5, "?n=5&last=v1", id="another page"),
+        pytest.param("", "v1", None, "?last=v1", id="without a size"),
+        pytest.param("artifactType=a%2Fb&ns=x", "v1", 5, "?artifactType=a%2Fb&ns=x&n=5&last=v1", id="others"),
+        pytest.param("", "a/b&c", 1, "?n=1&last=a%2Fb%26c", id="escaped"),
+        pytest.param("x=%22%3E%0d%0a", "v1", 1, "?x=%22%3E%0D%0A&n=1&last=v1", id="hostile"),
+    ],
+)
+def test_the_next_page_is_a_path(query: str, last: str, limit: int | None, path: str) -> None:
+    asked = call(query, headers={"host": "["})
+    assert asked.next_path(last, limit) == f"/v2/a/tags/list{path}"
+    assert asked.next_page(last, limit) == {"Link": f'</v2/a/tags/list{path}>; rel="next"'}
+
+
+@pytest.mark.parametrize(
+    ("text", "length"), [(None, None), ("0", 0), ("17", 17), ("-1", "bad"), ("1e3", "bad"), ("²", "bad")]
+)
+def test_the_announced_length(text: str | None, length: object) -> None:
+    asked = call(headers={} if text is None else {"content-length": text})
+    if length == "bad":
+        with pytest.raises(SizeInvalid):
+            asked.content_length()
+    else:
+        assert asked.content_length() == length
+
+
+@pytest.mark.parametrize(
+    ("announced", "body", "taken"),
+    [
+        pytest.param(None, (b"12", b"34"), True, id="in pieces, as large as may be"),
+        pytest.param("4", (b"1234",), True, id="announced"),
+        pytest.param(None, (), True, id="empty"),
+        pytest.param("5", (b"1234",), False, id="announced as larger"),
+        pytest.param(None, (b"1234", b"5"), False, id="larger than announced"),
+        pytest.param("1", (b"12345",), False, id="announced as smaller"),
+    ],
+)
+async def test_a_small_body(announced: str | None, body: tuple[bytes, ...], taken: bool) -> None:
+    asked = call(headers={"content-length": announced} if announced else {}, body=body)
+    if taken:
+        assert await asked.small_body(4, LARGE) == b"".join(body)
+    else:
+        with pytest.raises(ManifestTooLarge):
+            await asked.small_body(4, LARGE)
+
+
+def test_digests_and_references() -> None:
+    digest = "sha256:" + "0" * 64
+    assert str(call(digest=digest).digest()) == digest
+    assert call(reference="v1").reference() == "v1"
+    assert str(call(reference=digest).reference()) == digest
+    assert str(call(f"digest={digest}").query_digest()) == digest
+    with pytest.raises(NameInvalid):
+        call(reference="-v1").reference()
+    for query in ("", "digest=", "digest=latest"):
+        with pytest.raises(DigestInvalid):
+            call(query).query_digest()

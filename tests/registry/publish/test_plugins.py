@@ -1,0 +1,86 @@
+from typing import Any
+
+import pytest
+
+from registry.publish.inspect import RULES, Findings, inspect_module
+from registry.publish.plugins import Plugin, from_record, of, to_record
+from registry.verdict import Problem, Verdict
+from storage import records
+from storage.digest import Digest
+from storage.manifest import OCI_MANIFEST, Descriptor
+from tests.registry.consumers.build import PLUGIN
+
+MANIFEST = Digest("sha256", "1" * 64)
+CHILD = Digest("sha256", "2" * 64)
+MODULE = Digest.of(PLUGIN)
+TWICE = Verdict("istio", (Problem("code", "message.", "fix."),) * 2)
+PROBLEM = Problem("code", "message.", "fix.")
+
+GOOD = Plugin(MANIFEST, (Verdict("istio"), Verdict("envoy")), MODULE, 77, "0_2_1", "go")
+PLUGINS = {
+    "loads": GOOD,
+    "no module": Plugin(MANIFEST, (Verdict("istio", (PROBLEM,)),)),
+    "a module with problems": Plugin(
+        CHILD, (Verdict("istio", (PROBLEM, PROBLEM)), Verdict("envoy")), MODULE, 8
+    ),
+    "nothing was judged": Plugin(MANIFEST, ()),
+    "sha512": Plugin(Digest("sha512", "3" * 128), (Verdict("istio"),), MODULE, 8),
+}
+
+
+@pytest.mark.parametrize("plugin", PLUGINS.values(), ids=PLUGINS)
+def test_a_record_comes_back_as_it_was(plugin: Plugin) -> None:
+    assert from_record(records.read(records.write(to_record(plugin)), "key")) == plugin
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        pytest.param({"rules": RULES + 1}, id="newer rules"),
+        pytest.param({"rules": RULES - 1}, id="older rules"),
+        pytest.param({"rules": None}, id="no rules"),
+        pytest.param({"image": "latest"}, id="no digest"),
+        pytest.param({"image": 7}, id="a number for a digest"),
+        pytest.param({"module": "x"}, id="a word for a module"),
+        pytest.param({"module": {"digest": str(MODULE)}}, id="no size"),
+        pytest.param({"module": {"digest": str(MODULE), "size": "many"}}, id="a word for a size"),
+        pytest.param({"module": {"digest": "x", "size": 1}}, id="a module without digest"),
+        pytest.param({"verdicts": {"istio": []}}, id="verdicts by consumer"),
+        pytest.param({"verdicts": [{"consumer": "istio"}]}, id="half a verdict"),
+        pytest.param({"verdicts": [{"consumer": "x", "problems": [{"code": "x"}]}]}, id="half a problem"),
+        pytest.param({"verdicts": [{"consumer": "x", "problems": [{"x": 1}]}]}, id="another problem"),
+        pytest.param({"verdicts": [{"consumer": "x", "problems": None}]}, id="no problems at all"),
+        pytest.param({"verdicts": None}, id="no verdicts"),
+    ],
+)
+def test_another_record_is_none(changes: dict[str, Any]) -> None:
+    assert from_record({**to_record(GOOD), **changes}) is None
+
+
+@pytest.mark.parametrize("name", to_record(GOOD))
+def test_a_record_without_a_part_is_none(name: str) -> None:
+    record = to_record(GOOD)
+    del record[name]
+    assert from_record(record) is None
+
+
+def test_no_record_is_none() -> None:
+    assert from_record(None) is None
+    assert from_record({}) is None
+
+
+def test_what_is_remembered_of_findings() -> None:
+    plugin = of(inspect_module(PLUGIN), MANIFEST)
+    assert (plugin.image, plugin.module, plugin.size) == (MANIFEST, MODULE, len(PLUGIN))
+    assert (plugin.abi, plugin.ok) == ("0_2_1", True)
+    assert plugin.findings.verdicts == plugin.verdicts
+
+
+def test_what_is_remembered_of_an_index_is_its_child() -> None:
+    image = Descriptor(OCI_MANIFEST, CHILD, 5)
+    assert of(Findings((Verdict("istio"),), image=image), MANIFEST).image == CHILD
+
+
+def test_what_is_remembered_of_no_module() -> None:
+    plugin = of(inspect_module(b"no module"), MANIFEST)
+    assert (plugin.module, plugin.size, plugin.abi, plugin.sdk, plugin.ok) == (None, 0, "", "", False)

@@ -1,0 +1,295 @@
+"""The story of a push at its driver: what is written when, and what is left when a call fails."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import Any, BinaryIO, cast
+
+import pytest
+from starlette.applications import Starlette
+
+from registry import app as composition
+from registry.keyring import signing_key
+from registry.publish.plugins import from_record
+from registry.publish.policy import Policy
+from registry.publish.publisher import Publisher
+from registry.publish.signatures import Signer
+from registry.settings import Settings
+from registry.signing.cosign import signature_tag
+from registry.signing.keys import new_key
+from storage.digest import Digest
+from storage.disk import DiskDriver
+from storage.driver import Page, Stat
+from storage.errors import ManifestUnknown, StoreError, StoreFull, StoreUnavailable
+from storage.manifest import OCI_MANIFEST, parse
+from storage.repositories import Repository
+from storage.store import Store
+from tests.registry.consumers.build import OCI_LAYER, PLUGIN, Shape, descriptor, image, layer
+from tests.registry.consumers.shapes import ATTESTATION, B
+from tests.registry.wasm.binary import custom
+
+NAME = "team/wasm"
+SUBJECT = descriptor(OCI_MANIFEST, b"a subject")
+PLUGIN_IMAGE = image(
+    "with a subject",
+    [(OCI_LAYER, layer(("plugin.wasm", PLUGIN + custom("order"))))],
+    None,
+    more={"subject": SUBJECT},
+)
+DIGEST = Digest.parse(PLUGIN_IMAGE.digest)
+MODULE = Digest.of(PLUGIN + custom("order"))
+
+
+@dataclass
+class Log:
+    """What a driver was asked, and which call is to fail."""
+
+    calls: list[tuple[str, str, str]] = field(default_factory=list)  # begin or end, method, key
+    begun: int = 0
+    fails_at: int | None = None
+    error: type[StoreError] = StoreUnavailable
+
+    def begin(self, method: str, key: str) -> None:
+        self.calls.append(("begin", method, key))
+        self.begun += 1
+        if self.begun - 1 == self.fails_at:
+            raise self.error("injected.", fix="Wait.")
+
+    def end(self, method: str, key: str) -> None:
+        self.calls.append(("end", method, key))
+
+    def at(self, when: str, part: str) -> int:
+        """The place of the one write to a key that has `part` in it."""
+        (place,) = [
+            at
+            for at, (found, method, key) in enumerate(self.calls)
+            if found == when and part in key and method in ("put", "put_stream", "create")
+        ][:1]
+        return place
+
+
+def recording(log: Log) -> Callable[[Path], DiskDriver]:
+    """A disk driver that writes down its calls."""
+
+    def counted(name: str) -> Callable[..., Awaitable[Any]]:
+        inner = getattr(DiskDriver, name)
+
+        @functools.wraps(inner)
+        async def call(self: DiskDriver, key: str, *rest: Any, **more: Any) -> Any:
+            log.begin(name, key)
+            result = await inner(self, key, *rest, **more)
+            log.end(name, key)
+            return result
+
+        return call
+
+    class Recording(DiskDriver):
+        get: Callable[..., Awaitable[bytes]] = counted("get")
+        stat: Callable[..., Awaitable[Stat]] = counted("stat")
+        put: Callable[..., Awaitable[None]] = counted("put")
+        create: Callable[..., Awaitable[None]] = counted("create")
+        put_stream: Callable[..., Awaitable[int]] = counted("put_stream")
+        delete: Callable[..., Awaitable[bool]] = counted("delete")
+        children: Callable[..., Awaitable[Page]] = counted("children")
+
+        async def read(self, key: str, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
+            log.begin("read", key)
+            async for piece in super().read(key, start, end):
+                yield piece
+            log.end("read", key)
+
+    return Recording
+
+
+@dataclass
+class Wired:
+    """The application as it is composed, over a driver that writes down its calls."""
+
+    app: Starlette
+    log: Log
+    repository: Repository
+
+    async def put(self, shape: Shape, reference: str = "v1") -> tuple[int, dict[str, str], Any]:
+        """PUT a manifest: status, headers and the JSON of an error."""
+        sent: list[dict[str, Any]] = []
+
+        async def receive() -> dict[str, Any]:
+            return {"type": "http.request", "body": shape.body, "more_body": False}
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+
+        path = f"/v2/{NAME}/manifests/{reference}"
+        scope = {
+            "type": "http",
+            "asgi": {"version": "3.0", "spec_version": "2.3"},
+            "http_version": "1.1",
+            "method": "PUT",
+            "scheme": "http",
+            "path": path,
+            "raw_path": path.encode(),
+            "query_string": b"",
+            "headers": [(b"content-type", shape.media_type.encode())],
+            "client": ("127.0.0.1", 1),
+            "server": ("127.0.0.1", 2),
+        }
+        await self.app(scope, receive, send)
+        body = b"".join(message.get("body", b"") for message in sent[1:])
+        headers = {name.decode(): value.decode() for name, value in sent[0]["headers"]}
+        return sent[0]["status"], headers, json.loads(body) if body else None
+
+
+@pytest.fixture
+async def wired(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Wired:
+    log = Log()
+    monkeypatch.setattr(composition, "DiskDriver", recording(log))
+    store = Store(DiskDriver(tmp_path), upload_limit=1 << 30)
+    await store.open()
+    signing_key([], tmp_path)
+    app, _ = composition.wire(Settings(storage={"url": str(tmp_path)}))  # type: ignore[arg-type]
+    repository = store.repository(NAME)
+    return Wired(app, log, repository)
+
+
+async def content(repository: Repository, shape: Shape) -> None:
+    for data in shape.blobs.values():
+        await repository.blobs.put(data)
+
+
+async def test_the_order_of_a_push(wired: Wired) -> None:
+    """Blob, row, link; module, record; signature, its tag; the tag; and only then the acknowledgement."""
+    await content(wired.repository, PLUGIN_IMAGE)
+    status, headers, _ = await wired.put(PLUGIN_IMAGE)
+    assert (status, headers["docker-content-digest"]) == (201, PLUGIN_IMAGE.digest)
+    log = wired.log
+    begun = [call[1:] for call in log.calls if call[0] == "begin"]
+    ended = [call[1:] for call in log.calls if call[0] == "end"]
+    failed = [call for call in begun if call not in ended]
+    # What is not there is no failure: looking for it is how a push finds out.
+    assert all(method in ("get", "stat", "create") for method, _ in failed)
+    own = f"repositories/{NAME}/_"
+    body = f"blobs/sha256/{DIGEST.hex[:2]}/{DIGEST.hex}"
+    link = f"{own}manifests/sha256/{DIGEST.hex}"
+    row = f"{own}referrers/"
+    module = f"blobs/sha256/{MODULE.hex[:2]}/{MODULE.hex}"
+    record = f"{own}plugins/sha256/{DIGEST.hex}"
+    signature = f"{own}tags/{signature_tag(DIGEST)}"
+    tag = f"{own}tags/v1"
+    for first, then in (
+        (body, link),
+        (row, link),
+        (module, record),
+        (link, tag),
+        (record, tag),
+        (f"catalog/{NAME.replace('/', '.')}", tag),
+        (signature, tag),
+    ):
+        assert log.at("end", first) < log.at("begin", then), (first, then)
+    signed = json.loads((await wired.repository.get(signature_tag(DIGEST))).body)
+    for part in (signed["config"], *signed["layers"]):
+        digest = Digest.parse(part["digest"])
+        assert log.at("end", digest.hex) < log.at("begin", signature)
+    writes = [call for call in log.calls if call[1] in ("put", "put_stream")]
+    assert writes[-1] == ("end", "put", tag)
+
+
+async def whole(repository: Repository, shape: Shape, tag: str = "v1") -> bool:
+    """Whether a tag names a manifest with all that belongs to it; False where it names nothing."""
+    try:
+        stored = await repository.get(tag)
+    except ManifestUnknown:
+        return False
+    manifest = parse(stored.body, stored.descriptor.media_type)
+    assert not await repository.missing(manifest)
+    if manifest.subject:
+        rows, _ = await repository.referrers.page(manifest.subject.digest)
+        assert stored.descriptor.digest in [row.digest for row in rows]
+    if shape is ATTESTATION:
+        return True
+    plugin = from_record(await repository.derived.find(stored.descriptor.digest))
+    assert plugin is not None and plugin.module is not None
+    assert await repository.derived.has_bytes(plugin.module, plugin.size)
+    signatures = await repository.get(signature_tag(stored.descriptor.digest))
+    assert not await repository.missing(parse(signatures.body, OCI_MANIFEST))
+    return True
+
+
+@pytest.mark.parametrize("error", [StoreUnavailable, StoreFull])
+@pytest.mark.parametrize("shape", [PLUGIN_IMAGE, ATTESTATION], ids=str)
+async def test_a_failure_at_any_call_leaves_nothing_incomplete(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: type[StoreError], shape: Shape
+) -> None:
+    monkeypatch.setattr(
+        "registry.api.errors._log.error", lambda *_, **__: None
+    )  # each would print its traceback
+    expected = {StoreUnavailable: 503, StoreFull: 507}[error]
+    at, refused = 0, 0
+    while True:
+        log = Log(error=error)
+        folder = tmp_path / str(at)
+        store = Store(DiskDriver(folder), upload_limit=1 << 30)
+        await store.open()
+        signing_key([], folder)
+        monkeypatch.setattr(composition, "DiskDriver", recording(log))
+        app, _ = composition.wire(Settings(storage={"url": str(folder)}))  # type: ignore[arg-type]
+        wired = Wired(app, log, store.repository(NAME))
+        await content(wired.repository, shape)
+        log.begun, log.fails_at = 0, at
+        status, headers, body = await wired.put(shape)
+        if log.begun <= at:
+            assert status == 201
+            break
+        assert status in (201, expected), (at, log.calls[-1])
+        if status == expected:
+            refused += 1
+            (said,) = body["errors"]
+            assert (said["code"], bool(headers["retry-after"])) == ("UNAVAILABLE", True)
+            assert said["message"] == "injected. Wait."
+        log.fails_at = None
+        assert await whole(wired.repository, shape) or status == expected, log.calls
+        assert (await wired.put(shape))[0] == 201
+        assert await whole(wired.repository, shape)
+        assert not list((folder / "temp").iterdir())
+        at += 1
+    assert refused >= at - 1, "hardly any call may fail unnoticed"
+    assert at > 5
+
+
+async def test_no_room_to_take_an_image_apart(wired: Wired, monkeypatch: pytest.MonkeyPatch) -> None:
+    await content(wired.repository, B)
+
+    def full(**_: object) -> BinaryIO:
+        return Path("/dev/full").open("w+b")
+
+    monkeypatch.setattr(composition.tempfile, "TemporaryFile", full)
+    status, _, body = await wired.put(B)
+    assert (status, body["errors"][0]["code"]) == (507, "UNAVAILABLE")
+    monkeypatch.undo()
+    assert (await wired.put(B))[0] == 201
+
+
+def _spool() -> BinaryIO:
+    return cast(BinaryIO, TemporaryFile())
+
+
+async def test_a_herd_takes_an_image_apart_once(wired: Wired, tmp_path: Path) -> None:
+    await content(wired.repository, PLUGIN_IMAGE)
+    assert (await wired.put(PLUGIN_IMAGE))[0] == 201
+    await wired.repository.derived.forget(DIGEST)
+    store = Store(recording(wired.log)(tmp_path), upload_limit=1 << 30)
+    publisher = Publisher(Signer(new_key(), "here"), lambda _: Policy(), _spool)
+    repository = store.repository(NAME)
+    stored, _ = await repository.find(DIGEST)
+    wired.log.calls.clear()
+    found = await asyncio.gather(*(publisher.plugin(repository, stored) for _ in range(20)))
+    assert {plugin.module for plugin in found if plugin} == {MODULE}
+    read = [key for when, method, key in wired.log.calls if (when, method) == ("begin", "read")]
+    packed = Digest.parse(PLUGIN_IMAGE.manifest["layers"][0]["digest"])
+    assert [key.rpartition("/")[2] for key in read] == [packed.hex]
+    assert await publisher.plugin(repository, stored) == found[0]

@@ -1,0 +1,146 @@
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.real.sidecargo import Sidecargo
+from tests.registry.consumers.shapes import B
+from tests.registry.talk import Connection, Registry, files, fresh
+
+WRONG_NAMES = {
+    "up": "..",
+    "up inside": "a/../b",
+    "here": "a/./b",
+    "a leading slash": "/a",
+    "a trailing slash": "a/",
+    "two slashes": "a//b",
+    "capitals": "Team/wasm",
+    "300 characters": "a" * 300,
+    "256 characters in segments": "a/" * 127 + "aa",
+    "a leading dash": "-a",
+    "a trailing dot": "a.",
+    "two dots": "a..b",
+    "three underscores": "a___b",
+    "an underscore of ours": "a/_tags/b",
+    "a colon": "host:5000/a",
+    "an at sign": "a@b",
+    "a star": "a/*",
+    "a tilde": "~root",
+    "a backslash": "a\\b",
+    "a quote": "a'b",
+    "a brace": "{a}",
+}
+ENCODED = {
+    "a slash": "a%2fb",
+    "a slash in capitals": "a%2Fb",
+    "dots": "%2e%2e/a",
+    "a letter": "%61",
+    "NUL": "a%00b",
+    "a new line": "a%0ab",
+    "a percent sign": "a%25b",
+    "twice": "a%252fb",
+    "no number": "a%zzb",
+    "beyond ASCII": "a%c3%a9",
+    "not UTF-8": "a%ff",
+    "a colon": "host%3A5000/a",
+}
+PATHS = (
+    ("GET", "/v2/{}/tags/list"),
+    ("GET", "/v2/{}/manifests/v1"),
+    ("PUT", "/v2/{}/manifests/v1"),
+    ("DELETE", "/v2/{}/manifests/v1"),
+    ("POST", "/v2/{}/blobs/uploads/"),
+    ("GET", "/v2/{}/blobs/sha256:" + "0" * 64),
+    ("GET", "/plugins/{}:v1/plugin.wasm"),
+    ("GET", "/plugins/{}@sha256:" + "0" * 64),
+)
+
+
+@pytest.mark.parametrize("name", [*WRONG_NAMES.values(), *ENCODED.values()], ids=[*WRONG_NAMES, *ENCODED])
+def test_a_name_that_is_none_leaves_nothing(registry: Registry, store: Path, name: str) -> None:
+    before = files(store)
+    with Connection(registry.host) as connection:
+        for method, path in PATHS:
+            answer = connection.ask(method, path.format(name), {"Content-Type": B.media_type}, B.body)
+            assert answer.status == 400, (method, answer)
+            # Behind an @ stands what is no digest.
+            assert answer.code == ("DIGEST_INVALID" if "@b:" in path.format(name) else "NAME_INVALID")
+            assert len(answer.body) < 700
+    assert files(store) == before
+
+
+@pytest.mark.parametrize("name", ["a", "a/b", "a-b", "a--b", "a.b", "a_b", "a__b", "0", "a" * 255, "b/tags"])
+def test_a_name_that_is_one(registry: Registry, name: str) -> None:
+    assert Registry(registry.host, name).push(B).status == 201
+    assert registry.get(f"/plugins/{name}:v1/plugin.wasm").status == 200
+
+
+@pytest.mark.parametrize(
+    "name", ["a/manifests/b", "a/blobs/uploads", "a/tags/list", "v2/plugins", "x/referrers/y"]
+)
+def test_a_name_that_looks_like_a_path(registry: Registry, name: str) -> None:
+    named = Registry(registry.host, name)
+    assert named.push(B).status == 201
+    assert named.get(f"{named.base}/manifests/v1").body == B.body
+    assert named.get(f"{named.base}/tags/list").json["name"] == name
+    assert named.get(f"/plugins/{name}").json["repository"] == name
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        pytest.param(b"/v2/a\0b/manifests/v1", id="NUL"),
+        pytest.param(b"/v2/a\x01b/manifests/v1", id="a control character"),
+        pytest.param(b"/v2/\xc3\xa9/manifests/v1", id="beyond ASCII"),
+        pytest.param(b"/v2/\xff/manifests/v1", id="not UTF-8"),
+        pytest.param(b"http://elsewhere/v2/../x", id="a whole URL"),
+        pytest.param(b"*", id="a star"),
+        pytest.param(b"v2/", id="no slash"),
+        pytest.param(b"/v2/" + b"a" * 70_000, id="70,000 characters"),
+    ],
+)
+def test_a_target_that_is_no_path(registry: Registry, target: bytes) -> None:
+    with Connection(registry.host) as connection:
+        connection.socket.sendall(b"GET " + target + b" HTTP/1.1\r\nHost: here\r\n\r\n")
+        answer = connection.answer()
+        assert 400 <= answer.status < 500
+        assert answer.code
+
+
+def elsewhere() -> str:
+    """An address of this machine that is not loopback; "" where it has none."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))  # nothing is sent
+        except OSError:
+            return ""
+        address: str = probe.getsockname()[0]
+        return "" if address.startswith("127.") else address
+
+
+def test_who_is_elsewhere_may_pull_and_push_alone(serve: Callable[..., Sidecargo]) -> None:
+    address = elsewhere()
+    if not address:
+        pytest.skip("this machine has no address but loopback")
+    server = serve("--host", "0.0.0.0", "--allow-anonymous-push")
+    here = fresh(server.host)
+    there = Registry(f"{address}:{server.host.rpartition(':')[2]}", here.name)
+    assert there.push(B).status == 201
+    assert there.get(f"{there.base}/manifests/v1").body == B.body
+    upload = there.begin()
+    assert there.ask("DELETE", upload).status == 204, "cancelling needs no right to delete"
+    lies = {"X-Forwarded-For": "127.0.0.1", "Forwarded": "for=127.0.0.1", "Host": "localhost"}
+    for method, path in (
+        ("DELETE", f"{there.base}/manifests/v1"),
+        ("DELETE", f"{there.base}/manifests/{B.digest}"),
+        ("DELETE", f"{there.base}/blobs/{B.manifest['config']['digest']}"),
+        ("DELETE", f"{there.base}/manifests/absent"),
+        ("GET", "/metrics"),
+    ):
+        for fields in ({}, lies):
+            answer = there.ask(method, path, fields)
+            assert (answer.status, answer.code) == (403, "DENIED"), (method, path, answer)
+            assert "the registry's own machine" in answer.error["message"]
+    assert here.get("/metrics").status == 200
+    assert here.ask("DELETE", f"{here.base}/manifests/v1").status == 202

@@ -1,0 +1,125 @@
+"""Processes that serve, as an operator sees them: signals, workers that die, many connections at once."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.real import sidecargo
+from tests.real.sidecargo import Sidecargo
+from tests.registry.consumers.build import sha256
+from tests.registry.consumers.shapes import B
+from tests.registry.talk import Connection, Registry, eventually, family, fresh
+
+WORKERS = pytest.mark.parametrize("workers", ["1", "2"])
+
+
+@WORKERS
+def test_sigterm_lets_an_upload_finish_and_exits_0(tmp_path: Path, workers: str) -> None:
+    server = sidecargo.start(tmp_path, "--workers", workers)
+    registry = fresh(server.host)
+    data = os.urandom(4 << 20)
+    path = f"{registry.base}/blobs/uploads/?digest={sha256(data)}"
+    exited: list[int] = []
+    stopper = threading.Thread(target=lambda: exited.append(server.process.stop()))
+    with Connection(server.host) as idle, Connection(server.host) as connection:
+        assert idle.ask("GET", "/healthz").status == 200
+        connection.send("POST", path, {"Content-Length": str(len(data))}, data[:1000])
+        eventually(lambda: bool(list((tmp_path / "data" / "temp").glob("*"))))
+        stopper.start()
+        assert idle.rest() == b"", "an idle connection is closed"
+        eventually(lambda: refuses(server.host))
+        connection.socket.sendall(data[1000:])
+        assert connection.answer().status == 201
+    stopper.join()
+    assert exited == [0]
+    stored = tmp_path / "data" / "blobs" / "sha256" / sha256(data)[7:9] / sha256(data)[7:]
+    assert stored.read_bytes() == data
+
+
+def refuses(host: str) -> bool:
+    """Whether nobody listens any more."""
+    try:
+        with Connection(host, seconds=1) as connection:
+            return connection.ask("GET", "/healthz").status != 200
+    except (OSError, AssertionError):
+        return True
+
+
+@WORKERS
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
+def test_an_idle_server_stops_at_once_without_a_word(
+    tmp_path: Path, workers: str, number: signal.Signals
+) -> None:
+    server = sidecargo.start(tmp_path, "--workers", workers)
+    before = server.process.said()
+    with Connection(server.host) as idle:
+        assert idle.ask("GET", "/healthz").status == 200
+        os.kill(server.process.pid, number)
+        eventually(lambda: not server.process.running)
+    assert server.process.stop() == 0
+    assert server.process.said() == before
+
+
+def test_a_worker_that_was_killed_is_replaced(serve: Callable[..., Sidecargo]) -> None:
+    server = serve("--workers", "2")
+    registry = fresh(server.host)
+    registry.push(B)
+    eventually(lambda: len(serving(server)) == 2)
+    killed = serving(server)
+    for pid in killed:
+        os.kill(pid, signal.SIGKILL)
+    eventually(lambda: len(serving(server)) == 2 and not set(killed) & set(serving(server)))
+    assert registry.get(f"{registry.base}/manifests/v1").body == B.body
+    assert registry.push(B, "v2").status == 201
+
+
+def test_connections_that_come_at_once_are_shared(serve: Callable[..., Sidecargo]) -> None:
+    server = serve("--workers", "2")
+    eventually(lambda: len(serving(server)) == 2)
+    before = {pid: sockets(pid) for pid in serving(server)}
+    connections = [Connection(server.host) for _ in range(64)]
+    try:
+        for connection in connections:
+            connection.send("GET", "/healthz")
+        for connection in connections:
+            assert connection.answer().status == 200
+        shares = [sockets(pid) - count for pid, count in before.items()]
+    finally:
+        for connection in connections:
+            connection.socket.close()
+    assert sum(shares) >= 60, shares
+    # By chance alone, a worker of two gets fewer than 8 of 64 once in 10^10 times.
+    assert min(shares) >= 8, shares
+
+
+def serving(server: Sidecargo) -> list[int]:
+    """The processes that serve: those that hold a listening socket and are no supervisor."""
+    found = []
+    for pid in family(server.process.pid)[1:]:
+        try:
+            if "spawn_main" in Path(f"/proc/{pid}/cmdline").read_text():
+                found.append(pid)
+        except OSError:
+            continue
+    return found
+
+
+def sockets(pid: int) -> int:
+    """How many sockets a process has open."""
+    return sum(str(entry.readlink()).startswith("socket:") for entry in Path(f"/proc/{pid}/fd").iterdir())
+
+
+@WORKERS
+def test_workers_log_alike(serve: Callable[..., Sidecargo], workers: str) -> None:
+    server = serve("--workers", workers)
+    registry: Registry = fresh(server.host)
+    registry.push(B)
+    eventually(
+        lambda: "INFO sidecargo.publish:" in server.process.said() and B.digest in server.process.said()
+    )

@@ -1,0 +1,207 @@
+import json
+import re
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from tests.real.sidecargo import Sidecargo
+from tests.registry.consumers.build import OCI_LAYER, PLUGIN, image, layer
+from tests.registry.consumers.shapes import B
+from tests.registry.talk import Answer, Registry, fresh
+from tests.registry.wasm.binary import custom
+
+HTML = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+EVIL = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>&amp;"
+
+
+class Page(HTMLParser):
+    """What a page is made of."""
+
+    def __init__(self, answer: Answer) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.attributes: list[tuple[str, str | None]] = []
+        self.links: list[str] = []
+        self.text = ""
+        assert answer.status == 200, answer
+        self.feed(answer.body.decode())
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes += attrs
+        self.links += [value for name, value in attrs if name == "href" and value]
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def pages(registry: Registry) -> list[str]:
+    return ["/", "/plugins", "/plugins/", f"/plugins/{registry.name}", f"/plugins/{registry.name}:v1"]
+
+
+def test_pages_run_nothing_and_tell_nobody(registry: Registry) -> None:
+    registry.push(B)
+    for path in pages(registry):
+        answer = registry.get(path, HTML)
+        assert (answer.status, answer["content-type"]) == (200, "text/html; charset=utf-8"), path
+        policy = {rule.partition(" ")[0] for rule in answer["content-security-policy"].split("; ")}
+        assert {"default-src", "style-src", "base-uri", "form-action", "frame-ancestors"} <= policy
+        assert "unsafe" not in answer["content-security-policy"]
+        assert answer["x-content-type-options"] == "nosniff"
+        assert answer["referrer-policy"] == "no-referrer"
+        assert answer["vary"] == "Accept"
+        page = Page(answer)
+        assert not {"script", "style", "iframe", "img", "form", "object"} & set(page.tags)
+        assert not [name for name, _ in page.attributes if name.startswith("on") or name == "style"]
+        assert dict(page.attributes)["lang"] == "en"
+        assert page.tags.count("h1") == 1
+
+
+def test_every_link_leads_somewhere(registry: Registry) -> None:
+    registry.push(B)
+    for path in pages(registry):
+        for link in Page(registry.get(path, HTML)).links:
+            assert link.startswith("/"), link
+            assert registry.get(link).status == 200, link
+
+
+def test_programs_get_json(registry: Registry) -> None:
+    registry.push(B)
+    for accept in ("", "*/*", "application/json"):
+        fields = {"Accept": accept} if accept else {}
+        for path in pages(registry)[1:]:
+            answer = registry.get(path, fields)
+            assert answer["content-type"] == "application/json"
+            assert answer["vary"] == "Accept"
+    assert registry.name in registry.get("/plugins/").json["repositories"]
+    assert registry.get(f"/plugins/{registry.name}").json == {"repository": registry.name, "tags": ["v1"]}
+
+
+def test_the_style(registry: Registry) -> None:
+    answer = registry.get("/style.css")
+    assert (answer.status, answer["content-type"]) == (200, "text/css; charset=utf-8")
+    assert answer["x-content-type-options"] == "nosniff"
+
+
+def test_cosign_s_tags_are_left_out_and_no_others(registry: Registry) -> None:
+    registry.push(B)
+    cosign = [f"sha256-{'0' * 64}.{end}" for end in ("sig", "att", "sbom")]
+    mine = ["v1", "v1.sig", f"sha256-{'0' * 63}.sig", f"sha256-{'0' * 64}"]
+    for tag in (*cosign, *mine):
+        assert registry.put(tag, B.body).status == 201
+    assert registry.get(f"/plugins/{registry.name}").json["tags"] == sorted(mine)
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 7, 100])
+def test_pages_of_tags(registry: Registry, n: int) -> None:
+    tags = [f"v{at}" for at in range(5)]
+    for tag in tags:
+        registry.push(B, tag)
+    for fields in ({}, HTML):
+        path, found = f"/plugins/{registry.name}?n={n}", []
+        while path:
+            answer = registry.get(path, fields)
+            if fields:
+                page = Page(answer)
+                found += [link.rpartition(":")[2] for link in page.links if ":" in link]
+                path = next((link for link in page.links if "last=" in link), "")
+            else:
+                found += answer.json["tags"]
+                link = answer.get("link")
+                path = link[1:].partition(">")[0] if link else ""
+        assert found == tags
+    assert registry.get(f"/plugins/{registry.name}?n=0").json["tags"] == []
+    assert registry.get(f"/plugins/{registry.name}?n=x").code == "PAGINATION_NUMBER_INVALID"
+
+
+def test_pages_of_repositories(registry: Registry) -> None:
+    for _ in range(3):
+        registry.other().push(B)
+    everything = registry.get("/plugins/").json["repositories"]
+    for fields in ({}, HTML):
+        path, found = "/plugins/?n=2", []
+        while path:
+            answer = registry.get(path, fields)
+            if fields:
+                page = Page(answer)
+                named = [link for link in page.links if link.startswith("/plugins/") and "?" not in link]
+                found += [link.removeprefix("/plugins/") for link in named if link != "/plugins/"]
+                path = next((link for link in page.links if "last=" in link), "")
+            else:
+                found += answer.json["repositories"]
+                link = answer.get("link")
+                path = link[1:].partition(">")[0] if link else ""
+        assert found == everything
+
+
+def test_a_repository_that_is_not_here(registry: Registry) -> None:
+    for fields in ({}, HTML):
+        answer = registry.get(f"/plugins/{registry.name}", fields)
+        assert (answer.status, answer.code) == (404, "NAME_UNKNOWN")
+
+
+def test_what_people_write_is_text(serve: Callable[..., Sidecargo], tmp_path: Path) -> None:
+    settings = tmp_path / "settings.yaml"
+    settings.write_text("admission: {mode: warn}\n")
+    registry = fresh(serve(settings=settings).host)
+    shapes = [
+        image("type", [(f"text/{EVIL}", b"x")], None, more={"annotations": {EVIL: EVIL}}),
+        image("entry", [(OCI_LAYER, layer((EVIL.replace("/", ""), b"x")))], None),
+        image("section", [(OCI_LAYER, layer(("plugin.wasm", PLUGIN + custom(EVIL, EVIL.encode()))))], None),
+        image("platform", [(OCI_LAYER, b"x")], None, more={"artifactType": EVIL}),
+    ]
+    for at, shape in enumerate(shapes):
+        assert registry.push(shape, f"v{at}").status == 201, shape
+        answer = registry.get(f"/plugins/{registry.name}:v{at}", HTML)
+        page = Page(answer)
+        assert not {"script", "img"} & set(page.tags)
+        assert "onerror" not in dict(page.attributes)
+        assert json.loads(registry.get(f"/plugins/{registry.name}:v{at}").body)["repository"]
+    shown = Page(registry.get(f"/plugins/{registry.name}:v0", HTML)).text
+    assert "<script>" in shown
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/plugins/<script>", "/plugins/a:<b>", '/plugins/"onload="x', "/plugins/?last=<script>&n=1", "/<b>"],
+)
+def test_hostile_paths_are_not_echoed_as_html(registry: Registry, path: str) -> None:
+    registry.push(B)
+    answer = registry.get(path, HTML)
+    if answer["content-type"].startswith("text/html"):
+        assert "<script" not in answer.body.decode()
+    else:
+        assert answer["content-type"] == "application/json"
+
+
+@pytest.mark.parametrize("host", ['"><script>alert(1)</script>', "evil.example", "[", "a b"])
+def test_a_host_is_text(registry: Registry, host: str) -> None:
+    registry.push(B)
+    for path in (*pages(registry), f"/plugins/{registry.name}?n=1", f"{registry.base}/tags/list?n=1"):
+        answer = registry.get(path, {**HTML, "Host": host})
+        assert answer.status in (200, 400), (path, answer)
+        assert b"<script" not in answer.body
+
+
+def test_the_start_page_names_the_registry_as_it_was_reached(registry: Registry) -> None:
+    text = Page(registry.get("/", HTML)).text
+    assert f"docker push {registry.host}/team/wasm:v1" in text
+    assert f"--key http://{registry.host}/keys/cosign.pub" in text
+    assert "--allow-http-registry" in text
+
+
+def test_the_start_page_names_the_registry_as_the_settings_do(
+    serve: Callable[..., Sidecargo], tmp_path: Path
+) -> None:
+    settings = tmp_path / "settings.yaml"
+    settings.write_text("server: {public_url: https://plugins.example.com}\n")
+    registry = fresh(serve(settings=settings).host)
+    registry.push(B)
+    text = Page(registry.get("/", {**HTML, "Host": "evil.example"})).text
+    assert "docker push plugins.example.com/team/wasm:v1" in text
+    assert "--key https://plugins.example.com/keys/cosign.pub" in text
+    assert not re.search("evil|http://|allow-http", text)
+    report = Page(registry.get(f"/plugins/{registry.name}:v1", {**HTML, "Host": "evil.example"})).text
+    assert f"oci://plugins.example.com/{registry.name}@{B.digest}" in report
