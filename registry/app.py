@@ -27,6 +27,7 @@ from registry.hot.patience import Patience
 from registry.hot.protocol import hot_protocol
 from registry.keyring import signing_key
 from registry.metrics import SHARED_FOLDER, Metrics
+from registry.publish.examiner import Examiner
 from registry.publish.publisher import Publisher
 from registry.publish.signatures import Signer
 from registry.routes import ROUTES
@@ -75,11 +76,11 @@ def wire(settings: Settings) -> tuple[Starlette, type[HttpToolsProtocol]]:
     key = signing_key(settings.signing.keys, root)
     cache = HotCache(settings.storage.cache.memory)
     metrics = Metrics(cache)
+    examiner = Examiner(_spool_in(root / "temp"))
     services = Services(
         store=store,
-        publisher=Publisher(
-            Signer(key, known_as(settings)), settings.admission.policy, _spool_in(root / "temp")
-        ),
+        publisher=Publisher(examiner, Signer(key, known_as(settings)), settings.admission.policy),
+        examiner=examiner,
         answers=_HotAnswers(cache),
         flights=Flights(),
         metrics=metrics,

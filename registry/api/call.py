@@ -12,6 +12,7 @@ from starlette.requests import Request
 from registry.access.rights import Principal
 from registry.hot.flights import Flights
 from registry.metrics import Metrics
+from registry.publish.examiner import Examiner
 from registry.publish.publisher import Publisher
 from storage import names
 from storage.digest import Digest
@@ -44,6 +45,7 @@ class Services:
 
     store: Store
     publisher: Publisher
+    examiner: Examiner
     answers: Answers
     flights: Flights
     metrics: Metrics

@@ -12,7 +12,7 @@ from storage.manifest import Descriptor
 async def plugin(call: Call) -> tuple[Descriptor, Witness, Plugin]:
     """The manifest that the path names and its findings; raises ManifestUnknown where either is missing."""
     descriptor, witness = await call.repository.find(call.reference())
-    found = await call.services.publisher.plugin(call.repository, descriptor)
+    found = await call.services.examiner.plugin(call.repository, descriptor)
     if found is None:
         raise ManifestUnknown(
             f"{call.repository.name}@{descriptor.digest} is no plugin, or parts of it are not here.",

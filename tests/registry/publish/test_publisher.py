@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from tempfile import TemporaryFile
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO
 
 import pytest
 from starlette.applications import Starlette
@@ -17,12 +15,8 @@ from starlette.applications import Starlette
 from registry import app as composition
 from registry.keyring import signing_key
 from registry.publish.plugins import from_record
-from registry.publish.policy import Policy
-from registry.publish.publisher import Publisher
-from registry.publish.signatures import Signer
 from registry.settings import Settings
 from registry.signing.cosign import signature_tag
-from registry.signing.keys import new_key
 from storage.digest import Digest
 from storage.disk import DiskDriver
 from storage.driver import Page, Stat
@@ -272,24 +266,3 @@ async def test_no_room_to_take_an_image_apart(wired: Wired, monkeypatch: pytest.
     assert (status, body["errors"][0]["code"]) == (507, "UNAVAILABLE")
     monkeypatch.undo()
     assert (await wired.put(B))[0] == 201
-
-
-def _spool() -> BinaryIO:
-    return cast(BinaryIO, TemporaryFile())
-
-
-async def test_a_herd_takes_an_image_apart_once(wired: Wired, tmp_path: Path) -> None:
-    await content(wired.repository, PLUGIN_IMAGE)
-    assert (await wired.put(PLUGIN_IMAGE))[0] == 201
-    await wired.repository.derived.forget(DIGEST)
-    store = Store(recording(wired.log)(tmp_path), upload_limit=1 << 30)
-    publisher = Publisher(Signer(new_key(), "here"), lambda _: Policy(), _spool)
-    repository = store.repository(NAME)
-    stored, _ = await repository.find(DIGEST)
-    wired.log.calls.clear()
-    found = await asyncio.gather(*(publisher.plugin(repository, stored) for _ in range(20)))
-    assert {plugin.module for plugin in found if plugin} == {MODULE}
-    read = [key for when, method, key in wired.log.calls if (when, method) == ("begin", "read")]
-    packed = Digest.parse(PLUGIN_IMAGE.manifest["layers"][0]["digest"])
-    assert [key.rpartition("/")[2] for key in read] == [packed.hex]
-    assert await publisher.plugin(repository, stored) == found[0]

@@ -1,0 +1,111 @@
+"""`Examiner`: findings on what is stored, by a record or anew."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import BinaryIO, cast
+
+import pytest
+
+from registry.publish import plugins
+from registry.publish.examiner import Examiner
+from registry.publish.plugins import Plugin
+from storage import paths
+from storage.digest import Digest
+from storage.disk import DiskDriver
+from storage.manifest import Manifest, parse
+from storage.repositories import Repository
+from storage.store import Store
+from tests.registry.consumers.build import OCI_LAYER, PLUGIN, Shape, image, layer
+from tests.registry.consumers.shapes import ATTESTATION, B
+from tests.registry.wasm.binary import custom
+
+IMAGE = image("a plugin", [(OCI_LAYER, layer(("plugin.wasm", PLUGIN + custom("here"))))], None)
+DIGEST = Digest.parse(IMAGE.digest)
+MODULE = Digest.of(PLUGIN + custom("here"))
+
+
+class Reads(DiskDriver):
+    """A disk driver that writes down what is read in pieces."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        self.read_keys: list[str] = []
+
+    async def read(self, key: str, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
+        self.read_keys.append(key)
+        async for piece in super().read(key, start, end):
+            yield piece
+
+
+@pytest.fixture
+def driver(tmp_path: Path) -> Reads:
+    return Reads(tmp_path)
+
+
+@pytest.fixture
+def repository(driver: Reads) -> Repository:
+    return Store(driver, upload_limit=1 << 30).repository("team/wasm")
+
+
+def spool() -> BinaryIO:
+    return cast(BinaryIO, TemporaryFile())
+
+
+async def stored(repository: Repository, shape: Shape) -> Manifest:
+    for data in shape.blobs.values():
+        await repository.blobs.put(data)
+    manifest = parse(shape.body, "")
+    await repository.put(manifest, shape.body, Digest.parse(shape.digest))
+    return manifest
+
+
+async def known(repository: Repository, digest: Digest) -> Plugin | None:
+    descriptor, _ = await repository.find(digest)
+    return await Examiner(spool).plugin(repository, descriptor)
+
+
+async def test_a_herd_takes_an_image_apart_once(driver: Reads, repository: Repository) -> None:
+    await stored(repository, IMAGE)
+    examiner = Examiner(spool)
+    descriptor, _ = await repository.find(DIGEST)
+    found = await asyncio.gather(*(examiner.plugin(repository, descriptor) for _ in range(20)))
+    assert {plugin.module for plugin in found if plugin} == {MODULE}
+    packed = Digest.parse(IMAGE.manifest["layers"][0]["digest"])
+    assert driver.read_keys == [paths.blob(packed)]
+    assert await examiner.plugin(repository, descriptor) == found[0]
+    assert driver.read_keys == [paths.blob(packed)], "the record was not kept"
+
+
+async def test_a_record_of_other_rules_counts_for_nothing(repository: Repository) -> None:
+    await stored(repository, IMAGE)
+    first = await known(repository, DIGEST)
+    assert first is not None
+    await repository.derived.keep(DIGEST, {**plugins.to_record(first), "rules": -1, "sdk": "old"})
+    assert await known(repository, DIGEST) == first
+
+
+async def test_a_module_that_is_gone_is_taken_out_again(driver: Reads, repository: Repository) -> None:
+    manifest = await stored(repository, IMAGE)
+    assert await known(repository, DIGEST) is not None
+    await driver.delete(paths.blob(MODULE))
+    with spool() as module:
+        plugin = await Examiner(spool).examine(repository, manifest, DIGEST, module)
+        module.seek(0)
+        assert module.read() == PLUGIN + custom("here")
+        await Examiner(spool).keep(repository, DIGEST, plugin, module)
+    assert await repository.derived.has_bytes(MODULE, len(PLUGIN + custom("here")))
+
+
+async def test_an_attachment_is_no_plugin(repository: Repository) -> None:
+    await stored(repository, ATTESTATION)
+    assert await known(repository, Digest.parse(ATTESTATION.digest)) is None
+
+
+async def test_what_is_not_all_here_is_no_plugin(repository: Repository) -> None:
+    manifest = parse(B.body, "")
+    await repository.put(manifest, B.body, Digest.parse(B.digest))
+    assert await known(repository, Digest.parse(B.digest)) is None
