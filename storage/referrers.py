@@ -15,7 +15,8 @@ from storage.driver import Driver, ObjectMissing
 from storage.manifest import Descriptor
 
 PAGE = 1000
-_AT_ONCE = 64
+PAGE_BYTES = 4 << 20
+_AT_ONCE = 16  # rows hold annotations, up to a manifest's size each
 
 
 class Referrers:
@@ -42,19 +43,31 @@ class Referrers:
         await self._driver.delete(paths.referrer(self._repository, subject, digest))
 
     async def page(self, subject: Digest, *, after: str = "") -> tuple[list[Descriptor], str]:
-        """Up to PAGE referrers in order of their digests, and where the next page goes on ("": no more)."""
+        """Referrers in order of their digests, and where the next page goes on ("": no more).
+
+        A page has up to PAGE of them, and ends earlier where they come to PAGE_BYTES.
+        """
         folder = paths.referrers(self._repository, subject)
         page = await self._driver.children(folder, after=after, limit=PAGE)
         found: list[Descriptor] = []
+        taken = 0
         for at in range(0, len(page.names), _AT_ONCE):
             batch = page.names[at : at + _AT_ONCE]
-            rows = await asyncio.gather(*(self._row(f"{folder}/{name}") for name in batch))
-            found += [row for row in rows if row]
+            records_there = await asyncio.gather(*(self._record(f"{folder}/{name}") for name in batch))
+            for name, record in zip(batch, records_there, strict=True):
+                if record is None:
+                    continue
+                if found and taken + len(record) > PAGE_BYTES:
+                    return found, str(found[-1].digest)
+                found.append(records.read_descriptor(record, f"{folder}/{name}"))
+                taken += len(record)
         return found, page.names[-1] if page.more else ""
 
-    async def _row(self, key: str) -> Descriptor | None:
+    async def _record(self, key: str) -> bytes | None:
+        """The row under a key, where its manifest is here."""
         with contextlib.suppress(ObjectMissing):
-            row = records.read_descriptor(await self._driver.get(key), key)
+            record = await self._driver.get(key)
+            row = records.read_descriptor(record, key)
             await self._driver.stat(paths.manifest_link(self._repository, row.digest))
-            return row
+            return record
         return None

@@ -124,4 +124,5 @@ def _unpack_and_judge(layer: istio.Layer, packed: BinaryIO, into: BinaryIO) -> F
 
 
 def _refused(problem: Problem, *, image: Descriptor | None = None) -> Findings:
-    return Findings((Verdict("istio", (problem,)),), image=image)
+    # Envoy by URL gets the module that was taken out of the image: without one it gets none.
+    return Findings((Verdict("istio", (problem,)), Verdict("envoy", (problem,))), image=image)

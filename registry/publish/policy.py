@@ -38,7 +38,8 @@ class Decision:
 
 def decide(policy: Policy, findings: Findings, digest: Digest) -> Decision:
     """Whether a manifest is taken; raises ManifestInvalid when the policy enforces and it does not load."""
-    asked = [verdict for verdict in findings.verdicts if verdict.consumer in policy.consumers]
+    # A consumer that this release does not judge for is not a way around those that it does.
+    asked = [found for found in findings.verdicts if found.consumer in policy.consumers] or findings.verdicts
     problems = list(dict.fromkeys(problem for verdict in asked for problem in verdict.problems))
     if digest.algorithm != "sha256":
         problems.append(_SHA512)

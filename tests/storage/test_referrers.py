@@ -106,3 +106,16 @@ async def test_a_damaged_row_is_told(repository: Repository, driver: DiskDriver)
     await driver.put(paths.referrer("team/a", SUBJECT.digest, pushed.digest), b"")
     with pytest.raises(StoreUnavailable):
         await repository.referrers.page(SUBJECT.digest)
+
+
+async def test_a_page_ends_at_its_bytes(repository: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(under_test, "PAGE_BYTES", 1000)
+    sizes = (10, 400, 5000, 10, 400, 400)
+    pushed = [
+        (await put(repository, image(subject=SUBJECT, annotations={"a": "x" * size, "at": str(at)}))).digest
+        for at, size in enumerate(sizes)
+    ]
+    pages = await all_of(repository.referrers, SUBJECT.digest)
+    assert [row.digest for page in pages for row in page] == sorted(pushed, key=str)
+    assert len(pages) > 1
+    assert all(len(page) == 1 or sum(len(row.annotations["a"]) for row in page) < 1000 for page in pages)

@@ -76,3 +76,9 @@ def test_what_is_refused(policy: Policy, findings: Findings, digest: Digest, cod
 @pytest.mark.parametrize("mode", ["enforce", "warn", "off"])
 def test_consumers_that_were_not_judged_decide_nothing(mode: Mode) -> None:
     assert decide(Policy(mode, consumers=("envoy-gateway",)), LOADS, SHA256) == Decision(loads=True)
+
+
+def test_a_consumer_that_is_not_judged_for_is_no_way_around() -> None:
+    refused = Findings((Verdict("istio", (Problem("code", "problem.", "fix."),)),))
+    with pytest.raises(ManifestInvalid, match=r"problem\."):
+        decide(Policy(consumers=("envoy-gateway",)), refused, Digest.of(b""))
