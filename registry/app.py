@@ -9,7 +9,7 @@ import os
 import socket
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -18,9 +18,11 @@ from urllib.parse import urlsplit
 from starlette.applications import Starlette
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from registry import choke, workers
+from registry import choke, chores, workers
 from registry.api import errors
+from registry.api.bodies import Bodies
 from registry.api.call import Services
+from registry.chores import Chore
 from registry.hot.cache import HotCache
 from registry.hot.flights import Flights
 from registry.hot.patience import Patience
@@ -42,7 +44,7 @@ from storage.store import Store
 _log = logging.getLogger("sidecargo")
 
 _SWEEP_EVERY = 3600.0
-_NOTE_EVERY = 1.0
+_COUNT_EVERY = 1.0
 _EVERYBODY = "everybody"
 
 
@@ -84,14 +86,21 @@ def wire(settings: Settings) -> tuple[Starlette, type[HttpToolsProtocol]]:
         answers=_HotAnswers(cache),
         flights=Flights(),
         metrics=metrics,
-        manifest_limit=settings.limits.manifest,
+        bodies=Bodies(settings.limits.manifest),
         cosign_pub=key.public_pem.decode(),
         public_url=settings.server.public_url or "",
     )
+    age = settings.timeouts.uploads.total_seconds()
+    beside = [
+        Chore(min(_SWEEP_EVERY, age), partial(chores.sweep, store, age)),
+        Chore(_COUNT_EVERY, partial(chores.count, metrics)),
+    ]
+    if settings.server.workers > 1:
+        beside.append(Chore(_COUNT_EVERY, partial(workers.leave_with, os.getppid())))
     app = Starlette(
         routes=choke.guarded(ROUTES, services),
         exception_handlers=errors.HANDLERS,
-        lifespan=partial(_lifespan, store, metrics, settings.timeouts.uploads.total_seconds()),
+        lifespan=partial(_lifespan, beside),
     )
     app.router.redirect_slashes = False
     timeouts = settings.timeouts
@@ -148,37 +157,11 @@ def _spool_in(folder: Path) -> Callable[[], BinaryIO]:
 
 
 @contextlib.asynccontextmanager
-async def _lifespan(store: Store, metrics: Metrics, age: float, app: Starlette) -> AsyncIterator[None]:
+async def _lifespan(beside: Sequence[Chore], app: Starlette) -> AsyncIterator[None]:
     del app
     workers.use_threads()
-    chores = [
-        asyncio.create_task(_every(min(_SWEEP_EVERY, age), partial(_sweep, store, age))),
-        asyncio.create_task(_every(_NOTE_EVERY, partial(_note, metrics))),
-    ]
-    yield
-    for chore in chores:
-        chore.cancel()
-    await asyncio.gather(*chores, return_exceptions=True)
-
-
-async def _every(seconds: float, chore: Callable[[], Awaitable[None]]) -> None:
-    while True:
-        await chore()
-        await asyncio.sleep(seconds)
-
-
-async def _note(metrics: Metrics) -> None:
-    metrics.note_hot()
-
-
-async def _sweep(store: Store, age: float) -> None:
-    try:
-        swept = await store.sweep(age=age)
-    except StoreError as error:
-        _log.warning("uploads were not swept: %s", error)
-    else:
-        if swept:
-            _log.info("swept %d abandoned uploads", swept)
+    async with chores.under_way(beside):
+        yield
 
 
 def _what_next(settings: Settings) -> str:

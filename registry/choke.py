@@ -16,6 +16,8 @@ from registry.api.call import Call, Services
 from registry.routes import Route
 from storage.errors import Denied, NameInvalid, RegistryError
 
+_FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip", "via")
+
 
 class _Rest(Convertor[str]):
     """A repository name in a path: anything, `/` included; `storage.names` decides if it is well-formed."""
@@ -62,7 +64,7 @@ def _endpoint(rows: Mapping[str, Route], services: Services) -> Callable[[Reques
 def _admitted(row: Route, services: Services, request: Request) -> Call:
     """The request as a call; raises NameInvalid, or Denied where the principal lacks the right."""
     _refuse_encoded(request.scope["raw_path"])
-    principal = Principal("", request.client.host if request.client else "")
+    principal = Principal("", _address(request))
     name = request.path_params.get("repository")
     repository = services.store.repository(name) if name is not None else None
     if not allowed(principal, row.right, name):
@@ -71,6 +73,13 @@ def _admitted(row: Route, services: Services, request: Request) -> Call:
             fix="Send the request from there.",
         )
     return Call(request, services, principal, repository)
+
+
+def _address(request: Request) -> str:
+    """Where the request comes from; "" where a proxy on the way says that it is not the connection's peer."""
+    if any(name in request.headers for name in _FORWARDED) or request.client is None:
+        return ""
+    return request.client.host
 
 
 def _refuse_encoded(path: bytes) -> None:

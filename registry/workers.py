@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import socket
 from collections.abc import Callable, Sequence
@@ -24,8 +25,8 @@ GRACE_SECONDS = 30
 BACKLOG = 4096
 """Connections that may wait to be accepted: a mesh that restarts comes all at once."""
 
-UNSENT = 64 << 10
-"""Bytes of an answer that the kernel takes before it has sent those before."""
+SEND_BUFFER = 128 << 10
+"""Bytes of answers that the kernel holds for a connection (it doubles them for its own needs)."""
 
 _KEEP_ALIVE_SECONDS = 120  # longer than Go's clients keep an idle connection (90 s): they close first
 
@@ -76,9 +77,8 @@ def listen(host: str, port: int, workers: int) -> list[socket.socket]:
 
 def _listener(host: str, port: int, family: socket.AddressFamily, *, shared: bool) -> socket.socket:
     listener = socket.create_server((host, port), family=family, backlog=BACKLOG, reuse_port=shared)
-    # Connections inherit it: what is not sent yet stays with us and in the CPU's cache, not in the
-    # kernel's buffers. What is on its way is not limited by it.
-    listener.setsockopt(socket.IPPROTO_TCP, getattr(socket, "TCP_NOTSENT_LOWAT", 25), UNSENT)
+    # Connections inherit it. The kernel would let each grow to megabytes, and a mesh has thousands.
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
     return listener
 
 
@@ -125,6 +125,12 @@ class _Supervisor(Multiprocess):
 
     def handle_ttou(self) -> None:
         """Nothing: how many workers there are is a setting."""
+
+
+async def leave_with(parent: int) -> None:
+    """End this worker when its supervisor has died without a word (SIGKILL): nobody would stop it."""
+    if os.getppid() != parent:
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 def use_threads() -> None:

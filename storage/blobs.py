@@ -59,11 +59,15 @@ class Blobs:
         return self._driver.read(paths.blob(blob.digest), start, end)
 
     async def link(self, digest: Digest, size: int) -> None:
-        """Make stored bytes a blob of this repository; again is fine."""
-        with contextlib.suppress(ObjectExists):
-            await self._driver.create(
-                paths.blob_link(self._repository, digest), records.write({"size": size})
-            )
+        """Make stored bytes a blob of this repository; again is fine, and mends a wrong link."""
+        key, record = paths.blob_link(self._repository, digest), records.write({"size": size})
+        try:
+            await self._driver.create(key, record)
+        except ObjectExists:
+            with contextlib.suppress(ObjectMissing):
+                if await self._driver.get(key) == record:
+                    return
+            await self._driver.put(key, record)
 
     async def put(self, data: bytes) -> Digest:
         """Store a small blob that is at hand, under its sha256."""

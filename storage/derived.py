@@ -21,7 +21,7 @@ class Derived:
 
     async def find(self, manifest: Digest) -> dict[str, Any] | None:
         """The record of a manifest, if there is one and it can be read."""
-        key = paths.plugin(self._repository, manifest)
+        key = paths.derived(self._repository, manifest)
         try:
             data = await self._driver.get(key)
         except ObjectMissing:
@@ -32,11 +32,11 @@ class Derived:
 
     async def keep(self, manifest: Digest, record: dict[str, Any]) -> None:
         """Create or replace the record of a manifest."""
-        await self._driver.put(paths.plugin(self._repository, manifest), records.write(record))
+        await self._driver.put(paths.derived(self._repository, manifest), records.write(record))
 
     async def forget(self, manifest: Digest) -> None:
         """Remove the record of a manifest."""
-        await self._driver.delete(paths.plugin(self._repository, manifest))
+        await self._driver.delete(paths.derived(self._repository, manifest))
 
     async def has_bytes(self, digest: Digest, size: int) -> bool:
         """Whether derived bytes are stored in full."""

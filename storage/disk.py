@@ -13,6 +13,7 @@ import errno
 import fcntl
 import heapq
 import os
+import shutil
 import stat
 import uuid
 import zlib
@@ -175,7 +176,11 @@ class DiskDriver:
         def remove_old_temps() -> None:
             for temp in (self.root / "temp").iterdir():
                 with contextlib.suppress(FileNotFoundError):
-                    if temp.is_file() and temp.stat().st_mtime < before:
+                    if temp.stat().st_mtime >= before:
+                        continue
+                    if temp.is_dir():
+                        shutil.rmtree(temp, ignore_errors=True)
+                    else:
                         temp.unlink()
 
         await self._run(remove_old_temps)

@@ -7,7 +7,7 @@
     ├── UploadOutOfOrder  RangeNotSatisfiable
     ├── ManifestUnknown  ManifestInvalid  ManifestBlobUnknown  ManifestTooLarge
     ├── Unauthorized  Denied  Unsupported  PageInvalid
-    ├── BodyTooLarge  BodyTimeout
+    ├── BodyTooLarge  BodyTimeout  Busy
     ├── PreconditionFailed
     └── StoreError
         ├── StoreFull
@@ -114,6 +114,9 @@ class ManifestInvalid(RegistryError):
     code = "MANIFEST_INVALID"
 
 
+_SHOWN = 100
+
+
 class ManifestBlobUnknown(RegistryError):
     """A manifest that names content which the repository does not have."""
 
@@ -124,7 +127,7 @@ class ManifestBlobUnknown(RegistryError):
         super().__init__(
             f"the manifest names content that is not in this repository: {shown}.",
             fix="Push it first, then the manifest.",
-            detail=[{"digest": digest} for digest in missing],
+            detail=[{"digest": digest} for digest in missing[:_SHOWN]],
         )
         self.missing = tuple(missing)
 
@@ -167,6 +170,12 @@ class BodyTimeout(RegistryError):
     """A body that came too slowly to wait for."""
 
     code = "SIZE_INVALID"
+
+
+class Busy(RegistryError):
+    """More at once than this process takes; the same request is fine a little later."""
+
+    code = "TOOMANYREQUESTS"
 
 
 class PreconditionFailed(RegistryError):

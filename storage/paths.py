@@ -10,7 +10,7 @@
         _manifests/<algorithm>/<hex>                 membership of a manifest: its descriptor
         _tags/<tag>                                  the descriptor that the tag names
         _referrers/<algorithm>/<hex>/<digest>        descriptor of a manifest whose subject is <hex>
-        _plugins/<algorithm>/<hex>                   what the gate found in a manifest
+        _derived/<algorithm>/<hex>                   what was derived from a manifest
 
 Folders of a repository begin with "_", which no segment of a name can: the repository `a/tags` does
 not meet the tags of `a`.
@@ -86,9 +86,9 @@ def referrer(repository: str, subject: Digest, digest: Digest) -> str:
     return f"{referrers(repository, subject)}/{digest}"
 
 
-def plugin(repository: str, digest: Digest) -> str:
-    """What the gate found in a manifest of a repository."""
-    return f"{_own(repository)}/_plugins/{digest.algorithm}/{digest.hex}"
+def derived(repository: str, digest: Digest) -> str:
+    """What was derived from a manifest of a repository."""
+    return f"{_own(repository)}/_derived/{digest.algorithm}/{digest.hex}"
 
 
 def _own(repository: str) -> str:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import time
 
 from storage import names, paths, records, sweep
-from storage.digest import Digest
+from storage.digest import Digest, hasher
 from storage.driver import Driver, ObjectExists, ObjectMissing, Page
 from storage.errors import BlobUnknown, FormatUnknown, StoreUnavailable
 from storage.repositories import Repository
 from storage.uploads import Uploads
 
 FORMAT = 1
+
+PROVEN = 64 << 20
+"""Bytes that are hashed at most to prove content whose repository is not said."""
 
 
 class Store:
@@ -43,12 +47,22 @@ class Store:
         page = await self._driver.children(paths.CATALOG, after=paths.catalog_name(after), limit=limit)
         return Page(tuple(map(paths.catalog_repository, page.names)), page.more)
 
-    async def shared_size(self, digest: Digest) -> int:
-        """The size of content that any repository has; raises BlobUnknown."""
-        try:
-            return (await self._driver.stat(paths.blob(digest))).size
-        except ObjectMissing:
-            raise BlobUnknown(f"there is no blob {digest}.") from None
+    async def proven_size(self, digest: Digest) -> int:
+        """The size of content that any repository has, held against its digest.
+
+        Raises BlobUnknown where it is not here, is damaged, or is larger than PROVEN: to hash that
+        costs more than to send it.
+        """
+        key = paths.blob(digest)
+        running, size = hasher(digest.algorithm), 0
+        with contextlib.suppress(ObjectMissing):
+            if (await self._driver.stat(key)).size <= PROVEN:
+                async for piece in self._driver.read(key):
+                    await asyncio.to_thread(running.update, piece)
+                    size += len(piece)
+                if running.hexdigest() == digest.hex:
+                    return size
+        raise BlobUnknown(f"there is no blob {digest} to be had without its repository.")
 
     async def ready(self) -> None:
         """Raises StoreError when the store does not answer."""

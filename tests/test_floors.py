@@ -21,8 +21,8 @@ FLOORS = {
     "publishing": "registry.publish",
     "HTTP": "registry.api registry.hot registry.plugins registry.web registry.ops registry.routes "
     "registry.choke registry.metrics",
-    "composition": "registry.settings registry.keyring registry.workers registry.app registry.cli "
-    "registry.__main__",
+    "composition": "registry.settings registry.keyring registry.workers registry.chores registry.app "
+    "registry.cli registry.__main__",
 }
 ORDER = list(FLOORS)
 FLOOR_OF = {name: floor for floor, named in FLOORS.items() for name in named.split()}
@@ -36,6 +36,13 @@ PLACES = {
     "uvicorn": {"HTTP", "composition"},
     "jinja2": {"registry.web"},
     "click": {"registry.cli"},
+    "cryptography": {"registry.signing"},
+    "httptools": {"registry.hot"},
+    "prometheus_client": {"registry.metrics", "registry.ops"},
+    "pydantic": {"registry.settings", "registry.cli"},
+    "pydantic_settings": {"registry.settings"},
+    "urllib3": {"registry.cli"},
+    "uvloop": {"composition"},
 }
 PURE = {"__future__", "base64", "collections", "dataclasses", "functools", "hashlib", "json", "re", "typing"}
 

@@ -14,7 +14,7 @@ async def get(call: Call) -> Response:
     """The blob, a part of it, or its headers."""
     blobs = call.repository.blobs
     digest = call.digest()
-    blob = await (blobs.find if call.request.method == "HEAD" else blobs.open)(digest)
+    blob = await blobs.open(digest)
     headers = {
         "Content-Type": "application/octet-stream",
         "Docker-Content-Digest": str(digest),

@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 from starlette.requests import Request
 
 from registry.access.rights import Principal
+from registry.api.bodies import Bodies
 from registry.hot.flights import Flights
 from registry.metrics import Metrics
 from registry.publish.examiner import Examiner
@@ -17,7 +18,7 @@ from registry.publish.publisher import Publisher
 from storage import names
 from storage.digest import Digest
 from storage.driver import Witness
-from storage.errors import BodyTooLarge, DigestInvalid, PageInvalid, SizeInvalid
+from storage.errors import DigestInvalid, PageInvalid, SizeInvalid
 from storage.repositories import Repository
 from storage.store import Store
 
@@ -49,7 +50,7 @@ class Services:
     answers: Answers
     flights: Flights
     metrics: Metrics
-    manifest_limit: int
+    bodies: Bodies
     cosign_pub: str
     public_url: str
 
@@ -108,17 +109,6 @@ class Call:
     def body(self) -> AsyncIterator[bytes]:
         """The body as it comes."""
         return self.request.stream()
-
-    async def small_body(self, limit: int, too_large: BodyTooLarge | Exception) -> bytes:
-        """The whole body of at most `limit` bytes; raises `too_large`."""
-        if (self.content_length() or 0) > limit:
-            raise too_large
-        held = bytearray()
-        async for piece in self.body():
-            held += piece
-            if len(held) > limit:
-                raise too_large
-        return bytes(held)
 
     def page(self) -> tuple[str, int | None]:
         """The parameters `last` and `n` (None: all that one answer holds); raises PageInvalid."""

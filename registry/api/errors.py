@@ -36,6 +36,7 @@ STATUS: Mapping[type[e.RegistryError], int] = {
     e.PageInvalid: 400,
     e.BodyTooLarge: 413,
     e.BodyTimeout: 408,
+    e.Busy: 429,
     e.PreconditionFailed: 412,
     e.StoreFull: 507,
     e.StoreUnavailable: 503,
@@ -58,7 +59,7 @@ def answer(error: e.RegistryError) -> Response:
         headers["Range"] = f"0-{max(error.offset - 1, 0)}"
     if isinstance(error, e.RangeNotSatisfiable):
         headers["Content-Range"] = f"bytes */{error.size}"
-    if isinstance(error, e.StoreError):
+    if isinstance(error, e.StoreError | e.Busy):
         headers["Retry-After"] = RETRY_AFTER
     return JSONResponse(body(error.code, str(error), error.detail), STATUS[type(error)], headers)
 

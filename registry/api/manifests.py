@@ -27,15 +27,16 @@ async def get(call: Call) -> Response:
 
 async def put(call: Call) -> Response:
     """Take a manifest in; the answer comes when it is stored, checked, signed and tagged."""
-    limit = call.services.manifest_limit
+    bodies = call.services.bodies
     too_large = ManifestTooLarge(
-        f"the manifest is larger than {limit} bytes.", fix="Raise limits.manifest in the registry's settings."
+        f"the manifest is larger than {bodies.limit} bytes.",
+        fix="Raise limits.manifest in the registry's settings.",
     )
     push = Push(
         reference=call.reference(),
         content_type=call.request.headers.get("content-type", ""),
         tags=_tags(call),
-        body=await call.small_body(limit, too_large),
+        body=await bodies.whole(call.body(), call.content_length() or 0, too_large),
     )
     receipt = await call.services.publisher.push(call.repository, push)
     response = Response(

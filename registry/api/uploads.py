@@ -9,7 +9,7 @@ from starlette.responses import Response
 from registry.api.call import Call
 from storage import names
 from storage.digest import Digest, hasher
-from storage.errors import BlobUnknown, BlobUploadInvalid, SizeInvalid
+from storage.errors import BlobUnknown, BlobUploadInvalid, DigestInvalid, SizeInvalid
 from storage.uploads import Session
 
 _CONTENT_RANGE = re.compile(r"(?:bytes[ =])?(\d{1,18})-(\d{1,18})(?:/(?:\d{1,18}|\*))?", re.ASCII)
@@ -53,7 +53,11 @@ async def finish(call: Call) -> Response:
     uploads, blobs = call.repository.uploads, call.repository.blobs
     offset, size = _announced(call)
     if session.offset == 0 and not offset and size != 0:
-        await uploads.single(digest, call.body(), blobs, size=size)
+        try:
+            await uploads.single(digest, call.body(), blobs, size=size)
+        except DigestInvalid:
+            await uploads.cancel(session)
+            raise
         await uploads.cancel(session)
         return _created(call, digest)
     if size != 0:
@@ -77,7 +81,7 @@ async def _mount(call: Call, digest: Digest) -> bool:
     source = call.query("from")
     try:
         if source is None:
-            size = await call.services.store.shared_size(digest)
+            size = await call.services.store.proven_size(digest)
         else:
             size = (await call.services.store.repository(names.repository(source)).blobs.find(digest)).size
         await call.repository.blobs.link(digest, size)

@@ -49,7 +49,9 @@ HEAD_LATE = Refusal(
 
 BODY_SLOW = Refusal(
     HTTPStatus.REQUEST_TIMEOUT,
-    BodyTimeout("the request's body came too slowly.", fix="Try again; an upload goes on where it stands."),
+    BodyTimeout(
+        "the request's body came too slowly.", fix="Try again; a PATCHed upload goes on where it stands."
+    ),
 )
 
 

@@ -63,6 +63,10 @@ class Findings:
         return tuple(dict.fromkeys(problem for verdict in self.verdicts for problem in verdict.problems))
 
 
+# What the agent inflates at most takes no more than this when it is packed.
+_ENOUGH = archive.LIMIT + (4 << 20)
+
+
 async def inspect(
     manifest: Manifest, source: Source, into: BinaryIO, spool: Callable[[], BinaryIO]
 ) -> Findings:
@@ -108,6 +112,8 @@ async def _inspect_layer(
     with spool() as packed:
         async for piece in source.blob(layer.descriptor):
             await asyncio.to_thread(packed.write, piece)
+            if packed.tell() > _ENOUGH:
+                break
         return await asyncio.to_thread(_unpack_and_judge, layer, packed, into)
 
 

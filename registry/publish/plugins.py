@@ -40,6 +40,15 @@ class Plugin:
         return Findings(self.verdicts)
 
 
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """A manifest that is no image by its content: a signature, an attestation, an SBOM."""
+
+
+Found = Plugin | Attachment
+"""What the gate made of a manifest."""
+
+
 def of(findings: Findings, manifest: Digest) -> Plugin:
     """What to remember of the findings on `manifest`."""
     module = findings.module
@@ -53,26 +62,30 @@ def of(findings: Findings, manifest: Digest) -> Plugin:
     )
 
 
-def to_record(plugin: Plugin) -> dict[str, Any]:
-    """The plugin as a JSON document."""
+def to_record(found: Found) -> dict[str, Any]:
+    """What was found as a JSON document."""
+    if isinstance(found, Attachment):
+        return {"rules": RULES, "attachment": True}
     return {
         "rules": RULES,
-        "image": str(plugin.image),
-        "module": {"digest": str(plugin.module), "size": plugin.size} if plugin.module else None,
-        "abi": plugin.abi,
-        "sdk": plugin.sdk,
+        "image": str(found.image),
+        "module": {"digest": str(found.module), "size": found.size} if found.module else None,
+        "abi": found.abi,
+        "sdk": found.sdk,
         # A list: records sort their fields, and the order of the consumers counts.
         "verdicts": [
             {"consumer": verdict.consumer, "problems": [problem.to_json() for problem in verdict.problems]}
-            for verdict in plugin.verdicts
+            for verdict in found.verdicts
         ],
     }
 
 
-def from_record(record: Mapping[str, Any] | None) -> Plugin | None:
-    """The plugin that `to_record` wrote; None when it is missing, of other rules, or damaged."""
+def from_record(record: Mapping[str, Any] | None) -> Found | None:
+    """What `to_record` wrote; None when it is missing, of other rules, or damaged."""
     if record is None or record.get("rules") != RULES:
         return None
+    if record.get("attachment") is True:
+        return Attachment()
     try:
         module = record["module"]
         return Plugin(

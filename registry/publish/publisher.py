@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import BinaryIO, TypeVar, cast
 
 from registry.publish.examiner import Examiner
-from registry.publish.plugins import Plugin
+from registry.publish.plugins import Found, Plugin
 from registry.publish.policy import Decision, Policy, decide
 from registry.publish.signatures import Signer
 from registry.signing.cosign import signature_tag
@@ -68,12 +68,12 @@ class Publisher:
             raise ManifestBlobUnknown([str(digest) for digest in missing])
 
         with failures_told(), self._examiner.spool() as module:
-            decision, plugin = await self._judge(repository, manifest, digest, policy, module)
+            decision, found = await self._judge(repository, manifest, digest, policy, module)
             # Nothing names these yet but digests, so they are written together.
             descriptor, signature, _ = await _together(
                 repository.put(manifest, push.body, digest),
                 self._sign(repository, digest, decision),
-                self._examiner.keep(repository, digest, plugin, module),
+                self._keep(repository, digest, found, module),
             )
         if signature:
             await repository.tag(signature_tag(digest), signature)
@@ -86,17 +86,23 @@ class Publisher:
 
     async def _judge(
         self, repository: Repository, manifest: Manifest, digest: Digest, policy: Policy, module: BinaryIO
-    ) -> tuple[Decision, Plugin | None]:
+    ) -> tuple[Decision, Found | None]:
         """What the policy makes of the findings; the module goes to `module`. Raises ManifestInvalid."""
         try:
-            plugin = await self._examiner.examine(repository, manifest, digest, module)
+            found = await self._examiner.examine(repository, manifest, digest, module)
         except (BlobUnknown, ManifestUnknown) as absent:
             # Sparse: what is not here cannot be judged, and so is not signed.
             warnings = (f"not checked: {absent.message}",) if policy.mode != "off" else ()
             return Decision(loads=False, warnings=warnings), None
-        if plugin is None:
-            return Decision(loads=False), None
-        return decide(policy, plugin.findings, digest), plugin
+        if isinstance(found, Plugin):
+            return decide(policy, found.findings, digest), found
+        return Decision(loads=False), found
+
+    async def _keep(
+        self, repository: Repository, digest: Digest, found: Found | None, module: BinaryIO
+    ) -> None:
+        if found:
+            await self._examiner.keep(repository, digest, found, module)
 
     async def _sign(self, repository: Repository, digest: Digest, decision: Decision) -> Descriptor | None:
         return await self._signer.store(repository, digest) if decision.loads else None

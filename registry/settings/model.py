@@ -151,7 +151,7 @@ class Signing(Section):
 class Limits(Section):
     """How large things may be."""
 
-    manifest: Annotated[Size, Field(ge=1)] = ByteSize(4 << 20)
+    manifest: Annotated[Size, Field(ge=1, le=64 << 20)] = ByteSize(4 << 20)
     upload: Annotated[Size, Field(ge=1)] = ByteSize(2 << 30)
 
 

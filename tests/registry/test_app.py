@@ -191,7 +191,7 @@ class TestHostile:
             wrong = {"Content-Range": "9-1"}
             assert registry.ask("PATCH", upload, wrong, b"x" * 100_000).status == 400
             assert registry.ask("PUT", f"{upload}?digest=sha256:{'0' * 64}", body=b"x").status == 400
-            assert registry.ask("DELETE", upload).status == 204
+            assert registry.ask("DELETE", upload).status == 404
             assert registry.get(f"{registry.base}/blobs/latest").status == 400
             assert registry.get("/v2/" + "a/" * 20_000).status < 500
 

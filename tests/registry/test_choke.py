@@ -144,3 +144,11 @@ def test_who_is_elsewhere_may_pull_and_push_alone(serve: Callable[..., Sidecargo
             assert "the registry's own machine" in answer.error["message"]
     assert here.get("/metrics").status == 200
     assert here.ask("DELETE", f"{here.base}/manifests/v1").status == 202
+
+
+@pytest.mark.parametrize("header", ["X-Forwarded-For", "Forwarded", "X-Real-IP", "Via"])
+def test_what_a_proxy_passes_on_is_not_from_this_machine(registry: Registry, header: str) -> None:
+    registry.push(B)
+    path = f"{registry.base}/manifests/v1"
+    assert registry.ask("DELETE", path, {header: "192.0.2.1"}).code == "DENIED"
+    assert registry.ask("DELETE", path).status == 202

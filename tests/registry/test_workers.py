@@ -123,3 +123,15 @@ def test_workers_log_alike(serve: Callable[..., Sidecargo], workers: str) -> Non
     eventually(
         lambda: "INFO sidecargo.publish:" in server.process.said() and B.digest in server.process.said()
     )
+
+
+def test_workers_leave_with_their_supervisor(tmp_path: Path) -> None:
+    """Also when it is killed: nobody else would stop them, and the port would stay taken."""
+    server = sidecargo.start(tmp_path, "--workers", "2")
+    eventually(lambda: len(serving(server)) == 2)
+    workers = serving(server)
+    os.kill(server.process.pid, signal.SIGKILL)
+    try:
+        eventually(lambda: not any(Path(f"/proc/{pid}").exists() for pid in workers))
+    finally:
+        server.process.kill()

@@ -73,3 +73,12 @@ async def test_a_damaged_link_is_told(repository: Repository, driver: DiskDriver
     await driver.put(paths.blob_link("team/a", DIGEST), b"")
     with pytest.raises(StoreUnavailable):
         await repository.blobs.find(DIGEST)
+
+
+async def test_linking_again_mends_a_link_that_says_otherwise(repository: Repository) -> None:
+    await repository.blobs.put(DATA)
+    await repository.blobs.link(DIGEST, 3)
+    with pytest.raises(StoreUnavailable):
+        await repository.blobs.open(DIGEST)
+    await repository.blobs.put(DATA)
+    assert (await repository.blobs.open(DIGEST)).size == len(DATA)

@@ -34,7 +34,7 @@ async def test_records_are_the_repositorys_own(store: Store, repository: Reposit
 @pytest.mark.parametrize("damage", [b"", b"[]", b'{"rules":', b"\0" * 50])
 async def test_a_damaged_record_is_none(repository: Repository, driver: DiskDriver, damage: bytes) -> None:
     """It is made anew at the next push, so it must not stand in its way."""
-    await driver.put(paths.plugin("team/a", MANIFEST), damage)
+    await driver.put(paths.derived("team/a", MANIFEST), damage)
     assert await repository.derived.find(MANIFEST) is None
 
 

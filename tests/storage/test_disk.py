@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
@@ -94,11 +93,13 @@ async def test_no_file_stays_open(driver: DiskDriver) -> None:
     assert not [path for path in open_files() if path.startswith(str(driver.root))]
 
 
-async def test_sweep_leaves_folders_beside_temporary_files(driver: DiskDriver, place: Folder) -> None:
-    (place.root / "temp" / "spool").mkdir()
-    place.abandon()
-    await driver.sweep(time.time() + 3600)
-    assert place.leftovers() == ["spool"]
+async def test_sweep_takes_old_folders_of_temporary_files(driver: DiskDriver, place: Folder) -> None:
+    for name in ("old", "young"):
+        (place.root / "temp" / name).mkdir()
+        (place.root / "temp" / name / "file").touch()
+    os.utime(place.root / "temp" / "old", (1, 1))
+    await driver.sweep(1000)
+    assert place.leftovers() == ["young"]
 
 
 # peek

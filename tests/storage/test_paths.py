@@ -24,7 +24,7 @@ KEYS = {
     "tag": paths.tag("a/b", "v1"),
     "referrers": paths.referrers("a/b", DIGEST),
     "referrer": paths.referrer("a/b", DIGEST, OTHER),
-    "plugin": paths.plugin("a/b", DIGEST),
+    "derived": paths.derived("a/b", DIGEST),
 }
 REPOSITORIES = ["a", "a/b", "a/tags", "a/tags/b", "a/blobs", "a-b", "a.b", "a_b", "a/manifests/v1"]
 
@@ -79,7 +79,7 @@ def test_the_keys_are_as_written_here() -> None:
         "tag": "repositories/a/b/_tags/v1",
         "referrers": f"repositories/a/b/_referrers/sha256/{one}",
         "referrer": f"repositories/a/b/_referrers/sha256/{one}/sha512:{two}",
-        "plugin": f"repositories/a/b/_plugins/sha256/{one}",
+        "derived": f"repositories/a/b/_derived/sha256/{one}",
     } == KEYS
 
 
@@ -91,7 +91,7 @@ def test_no_key_is_another_or_a_folder_of_another() -> None:
             paths.manifest_link(repository, digest),
             paths.referrer(repository, digest, DIGEST),
             paths.referrer(repository, digest, OTHER),
-            paths.plugin(repository, digest),
+            paths.derived(repository, digest),
         ]
     for repository in REPOSITORIES:
         keys += [paths.catalog(repository), paths.upload(repository, "sha256-0123")]

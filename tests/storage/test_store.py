@@ -70,11 +70,26 @@ async def test_a_repository_exists_from_its_first_manifest(store: Store, reposit
     assert (await store.catalog()).names == ("team/a",)
 
 
-async def test_shared_content(store: Store, repository: Repository) -> None:
-    digest = await repository.blobs.put(b"x")
-    assert await store.shared_size(digest) == 1
+async def test_content_without_its_repository(
+    store: Store, repository: Repository, driver: DiskDriver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    digest = await repository.blobs.put(b"x" * 10)
+    assert await store.proven_size(digest) == 10
     with pytest.raises(BlobUnknown):
-        await store.shared_size(Digest.of(b"y"))
+        await store.proven_size(Digest.of(b"y"))
+    monkeypatch.setattr("storage.store.PROVEN", 9)
+    with pytest.raises(BlobUnknown):
+        await store.proven_size(digest)
+
+
+@pytest.mark.parametrize("damaged", [b"", b"x" * 9, b"y" * 10], ids=["empty", "truncated", "other bytes"])
+async def test_damaged_content_is_not_mounted(
+    store: Store, repository: Repository, driver: DiskDriver, damaged: bytes
+) -> None:
+    digest = await repository.blobs.put(b"x" * 10)
+    await driver.put(paths.blob(digest), damaged)
+    with pytest.raises(BlobUnknown):
+        await store.proven_size(digest)
 
 
 @pytest.mark.usefixtures("unsynced")

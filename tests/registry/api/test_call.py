@@ -5,9 +5,7 @@ from starlette.requests import Request
 
 from registry.access.rights import Principal
 from registry.api.call import Call
-from storage.errors import DigestInvalid, ManifestTooLarge, NameInvalid, PageInvalid, SizeInvalid
-
-LARGE = ManifestTooLarge("too large.")
+from storage.errors import DigestInvalid, NameInvalid, PageInvalid, SizeInvalid
 
 
 def call(
@@ -80,26 +78,6 @@ def test_the_announced_length(text: str | None, length: object) -> None:
             asked.content_length()
     else:
         assert asked.content_length() == length
-
-
-@pytest.mark.parametrize(
-    ("announced", "body", "taken"),
-    [
-        pytest.param(None, (b"12", b"34"), True, id="in pieces, as large as may be"),
-        pytest.param("4", (b"1234",), True, id="announced"),
-        pytest.param(None, (), True, id="empty"),
-        pytest.param("5", (b"1234",), False, id="announced as larger"),
-        pytest.param(None, (b"1234", b"5"), False, id="larger than announced"),
-        pytest.param("1", (b"12345",), False, id="announced as smaller"),
-    ],
-)
-async def test_a_small_body(announced: str | None, body: tuple[bytes, ...], taken: bool) -> None:
-    asked = call(headers={"content-length": announced} if announced else {}, body=body)
-    if taken:
-        assert await asked.small_body(4, LARGE) == b"".join(body)
-    else:
-        with pytest.raises(ManifestTooLarge):
-            await asked.small_body(4, LARGE)
 
 
 def test_digests_and_references() -> None:

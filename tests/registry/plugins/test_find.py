@@ -58,7 +58,7 @@ def test_what_was_found_by_other_rules_is_found_anew(
     registry.push(shape)
     path = f"/plugins/{registry.name}:v1{end}"
     before = registry.get(path)
-    record = store / "repositories" / registry.name / "_plugins" / "sha256" / shape.digest[7:]
+    record = store / "repositories" / registry.name / "_derived" / "sha256" / shape.digest[7:]
     good = record.read_bytes()
     for harm in (json.dumps(json.loads(good) | {"rules": -1}).encode(), b"", b"{", b"[]", good[:-9], None):
         if harm is None:

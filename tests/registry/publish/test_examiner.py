@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
 import pytest
 
+from registry.publish import examiner as examiner_module
 from registry.publish import plugins
 from registry.publish.examiner import Examiner
-from registry.publish.plugins import Plugin
+from registry.publish.inspect import Findings
+from registry.publish.plugins import Attachment, Found, Plugin
 from storage import paths
 from storage.digest import Digest
 from storage.disk import DiskDriver
-from storage.manifest import Manifest, parse
+from storage.manifest import OCI_INDEX, Manifest, parse
 from storage.repositories import Repository
 from storage.store import Store
 from tests.registry.consumers.build import OCI_LAYER, PLUGIN, Shape, image, layer
@@ -109,3 +112,50 @@ async def test_what_is_not_all_here_is_no_plugin(repository: Repository) -> None
     manifest = parse(B.body, "")
     await repository.put(manifest, B.body, Digest.parse(B.digest))
     assert await known(repository, Digest.parse(B.digest)) is None
+
+
+async def test_of_an_index_each_child_is_looked_at_once(driver: Reads, repository: Repository) -> None:
+    """However often an index names the same attachment, and whatever that costs to read."""
+    attested = await stored(repository, ATTESTATION)
+    digest = Digest.parse(ATTESTATION.digest)
+    with spool() as module:
+        found = await Examiner(spool).examine(repository, attested, digest, module)
+        await Examiner(spool).keep(repository, digest, found, module)
+    child = {"mediaType": attested.media_type, "digest": ATTESTATION.digest, "size": len(ATTESTATION.body)}
+    body = json.dumps({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [child] * 5000}).encode()
+    asked: list[str] = []
+    get = driver.get
+
+    async def counted(key: str) -> bytes:
+        asked.append(key)
+        return await get(key)
+
+    driver.get = counted  # type: ignore[method-assign]
+    with spool() as module:
+        found = await Examiner(spool).examine(repository, parse(body, ""), Digest.of(body), module)
+    assert found == Attachment()
+    assert asked == [paths.derived(repository.name, digest)]
+
+
+async def test_few_images_are_taken_apart_at_a_time(
+    driver: Reads, repository: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manifest = await stored(repository, IMAGE)
+    examiner = Examiner(spool)
+    at_once = [0]
+    inner = examiner_module.inspect
+
+    async def counted(*args: Any) -> Findings:
+        at_once.append(at_once[-1] + 1)
+        found = await inner(*args)
+        at_once.append(at_once[-1] - 1)
+        return found
+
+    monkeypatch.setattr(examiner_module, "inspect", counted)
+
+    async def examine() -> Found:
+        with spool() as module:
+            return await examiner.examine(repository, manifest, DIGEST, module)
+
+    await asyncio.gather(*(examine() for _ in range(20)))
+    assert max(at_once) == examiner_module.AT_ONCE

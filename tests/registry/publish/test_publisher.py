@@ -14,7 +14,7 @@ from starlette.applications import Starlette
 
 from registry import app as composition
 from registry.keyring import signing_key
-from registry.publish.plugins import from_record
+from registry.publish.plugins import Plugin, from_record
 from registry.settings import Settings
 from registry.signing.cosign import signature_tag
 from storage.digest import Digest
@@ -172,7 +172,7 @@ async def test_the_order_of_a_push(wired: Wired) -> None:
     link = f"{own}manifests/sha256/{DIGEST.hex}"
     row = f"{own}referrers/"
     module = f"blobs/sha256/{MODULE.hex[:2]}/{MODULE.hex}"
-    record = f"{own}plugins/sha256/{DIGEST.hex}"
+    record = f"{own}derived/sha256/{DIGEST.hex}"
     signature = f"{own}tags/{signature_tag(DIGEST)}"
     tag = f"{own}tags/v1"
     for first, then in (
@@ -207,7 +207,7 @@ async def whole(repository: Repository, shape: Shape, tag: str = "v1") -> bool:
     if shape is ATTESTATION:
         return True
     plugin = from_record(await repository.derived.find(stored.descriptor.digest))
-    assert plugin is not None and plugin.module is not None
+    assert isinstance(plugin, Plugin) and plugin.module is not None
     assert await repository.derived.has_bytes(plugin.module, plugin.size)
     signatures = await repository.get(signature_tag(stored.descriptor.digest))
     assert not await repository.missing(parse(signatures.body, OCI_MANIFEST))
