@@ -69,8 +69,8 @@ def serve(settings: Settings) -> int:
     return 0
 
 
-def wire(settings: Settings) -> tuple[Starlette, type[HttpToolsProtocol]]:
-    """The application and the protocol in front of it, for one process."""
+def wire(settings: Settings, supervisor: int | None = None) -> tuple[Starlette, type[HttpToolsProtocol]]:
+    """The application and the protocol in front of it, for a process that leaves with its supervisor."""
     _log_to_stderr()
     root = Path(settings.storage.url).resolve()
     driver = DiskDriver(root)
@@ -95,8 +95,8 @@ def wire(settings: Settings) -> tuple[Starlette, type[HttpToolsProtocol]]:
         Chore(min(_SWEEP_EVERY, age), partial(chores.sweep, store, age)),
         Chore(_COUNT_EVERY, partial(chores.count, metrics)),
     ]
-    if settings.server.workers > 1:
-        beside.append(Chore(_COUNT_EVERY, partial(workers.leave_with, os.getppid())))
+    if supervisor is not None:
+        beside.append(Chore(_COUNT_EVERY, partial(workers.leave_with, supervisor)))
     app = Starlette(
         routes=choke.guarded(ROUTES, services),
         exception_handlers=errors.HANDLERS,

@@ -30,7 +30,8 @@ SEND_BUFFER = 128 << 10
 
 _KEEP_ALIVE_SECONDS = 120  # longer than Go's clients keep an idle connection (90 s): they close first
 
-Wire = Callable[[Any], tuple[Starlette, type[HttpToolsProtocol]]]
+Wire = Callable[[Any, int | None], tuple[Starlette, type[HttpToolsProtocol]]]
+"""From settings and the supervisor's process, if there is one, to what serves."""
 
 
 class Worker(uvicorn.Config):
@@ -52,11 +53,12 @@ class Worker(uvicorn.Config):
             timeout_graceful_shutdown=GRACE_SECONDS,
         )
         self._wire = wire
+        self._supervisor = os.getpid() if workers > 1 else None
         self._settings = settings
 
     def load(self) -> None:
         """Make the application and its protocol, in the process that serves."""
-        self.app, self.http = self._wire(self._settings)
+        self.app, self.http = self._wire(self._settings, self._supervisor)
         super().load()
 
 
