@@ -6,9 +6,8 @@
     ├── BlobUnknown  BlobUploadUnknown  BlobUploadInvalid
     ├── UploadOutOfOrder  RangeNotSatisfiable
     ├── ManifestUnknown  ManifestInvalid  ManifestBlobUnknown  ManifestTooLarge
-    ├── Unauthorized  Denied  Unsupported  PageInvalid
+    ├── Denied  Unsupported  PageInvalid
     ├── BodyTooLarge  BodyTimeout  Busy
-    ├── PreconditionFailed
     └── StoreError
         ├── StoreFull
         ├── StoreUnavailable
@@ -136,12 +135,6 @@ class ManifestTooLarge(ManifestInvalid):
     """A manifest over the configured limit."""
 
 
-class Unauthorized(RegistryError):
-    """A request that needs a login."""
-
-    code = "UNAUTHORIZED"
-
-
 class Denied(RegistryError):
     """A request that this principal may not make."""
 
@@ -176,12 +169,6 @@ class Busy(RegistryError):
     """More at once than this process takes; the same request is fine a little later."""
 
     code = "TOOMANYREQUESTS"
-
-
-class PreconditionFailed(RegistryError):
-    """An object that is not in the state that the writer expected."""
-
-    code = "DENIED"
 
 
 class StoreError(RegistryError):
