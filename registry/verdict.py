@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -11,19 +13,31 @@ class Problem:
 
     `code` is a stable name in kebab-case; `message` says what is wrong in the words that the client
     would use; `fix` says what to type. Both together are meant to fit in 200 characters, which is
-    what `docker push` shows.
+    what `docker push` shows. `envoys` are the Envoy releases that have the problem, as `1.38`; with
+    none named all of them have it.
     """
 
     code: str
     message: str
     fix: str
+    envoys: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         return f"{self.message} {self.fix}".rstrip()
 
-    def to_json(self) -> dict[str, str]:
-        """The problem as a JSON document."""
-        return {"code": self.code, "message": self.message, "fix": self.fix}
+    def concerns(self, envoys: Collection[str]) -> bool:
+        """Whether any of these Envoy releases has the problem; with none asked for, whether any has."""
+        return not self.envoys or not envoys or not set(self.envoys).isdisjoint(envoys)
+
+    def to_json(self) -> dict[str, Any]:
+        """The problem as a JSON document; `envoys` is there where only some releases have it."""
+        said: dict[str, Any] = {"code": self.code, "message": self.message, "fix": self.fix}
+        return {**said, "envoys": list(self.envoys)} if self.envoys else said
+
+    @classmethod
+    def from_json(cls, said: Mapping[str, Any]) -> Problem:
+        """What `to_json` wrote; raises KeyError or TypeError for anything else."""
+        return cls(said["code"], said["message"], said["fix"], tuple(said.get("envoys", ())))
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,5 +49,9 @@ class Verdict:
 
     @property
     def ok(self) -> bool:
-        """Whether the consumer loads it."""
+        """Whether the consumer loads it, whatever its Envoy."""
         return not self.problems
+
+    def among(self, envoys: Collection[str]) -> Verdict:
+        """The verdict of a consumer whose Envoys are of these releases (none: of any)."""
+        return replace(self, problems=tuple(problem for problem in self.problems if problem.concerns(envoys)))

@@ -17,7 +17,8 @@ FLOORS = {
     "objects": "storage.driver storage.files storage.disk",
     "content": "storage.paths storage.records storage.blobs storage.uploads storage.tags storage.referrers "
     "storage.derived storage.repositories storage.sweep storage.store",
-    "domain": "registry.verdict registry.wasm registry.consumers registry.signing registry.access",
+    "domain": "registry.verdict registry.releases registry.wasm registry.consumers registry.signing "
+    "registry.access registry.trial registry.apply",
     "publishing": "registry.publish",
     "HTTP": "registry.api registry.hot registry.plugins registry.web registry.ops registry.routes "
     "registry.choke registry.metrics",
@@ -26,7 +27,14 @@ FLOORS = {
 }
 ORDER = list(FLOORS)
 FLOOR_OF = {name: floor for floor, named in FLOORS.items() for name in named.split()}
-ALONE = ("registry.wasm", "registry.consumers", "registry.signing", "registry.access")
+ALONE = (
+    "registry.wasm",
+    "registry.consumers",
+    "registry.signing",
+    "registry.access",
+    "registry.trial",
+    "registry.apply",
+)
 
 # Libraries that belong to some places: floors or modules.
 PLACES = {
@@ -43,6 +51,7 @@ PLACES = {
     "pydantic_settings": {"registry.settings"},
     "urllib3": {"registry.cli"},
     "uvloop": {"composition"},
+    "wasmtime": {"registry.wasm"},
 }
 PURE = {"__future__", "base64", "collections", "dataclasses", "functools", "hashlib", "json", "re", "typing"}
 

@@ -15,13 +15,16 @@ from typing import BinaryIO, Protocol
 
 from registry.consumers import archive, istio
 from registry.verdict import Problem, Verdict
-from registry.wasm import abi
+from registry.wasm.judge import judge
 from registry.wasm.module import Module, NotAModule, read
 from storage import manifest as manifests
 from storage.manifest import Descriptor, Manifest
 
-RULES = 1
+RULES = 2
 """The version of what is decided here: findings of another version are made anew."""
+
+CONSUMERS = ("istio", "envoy", "envoy-gateway")
+"""Whose verdicts there are."""
 
 MAX_NESTED = 4
 """How many indexes deep an image may lie."""
@@ -102,8 +105,8 @@ def inspect_module(data: bytes | memoryview | mmap.mmap, sha256: str | None = No
         module = read(data, sha256)
     except NotAModule as refusal:
         return _refused(refusal.problem)
-    problems = abi.judge(module)
-    return Findings((Verdict("istio", problems), Verdict("envoy", problems)), module)
+    problems = judge(module, data)
+    return Findings(tuple(Verdict(consumer, problems) for consumer in CONSUMERS), module)
 
 
 async def _inspect_layer(
@@ -131,4 +134,4 @@ def _unpack_and_judge(layer: istio.Layer, packed: BinaryIO, into: BinaryIO) -> F
 
 def _refused(problem: Problem, *, image: Descriptor | None = None) -> Findings:
     # Envoy by URL gets the module that was taken out of the image: without one it gets none.
-    return Findings((Verdict("istio", (problem,)), Verdict("envoy", (problem,))), image=image)
+    return Findings(tuple(Verdict(consumer, (problem,)) for consumer in CONSUMERS), image=image)

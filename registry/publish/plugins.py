@@ -91,7 +91,7 @@ def from_record(record: Mapping[str, Any] | None) -> Found | None:
         return Plugin(
             image=Digest.parse(record["image"]),
             verdicts=tuple(
-                Verdict(str(verdict["consumer"]), tuple(Problem(**said) for said in verdict["problems"]))
+                Verdict(str(verdict["consumer"]), tuple(map(Problem.from_json, verdict["problems"])))
                 for verdict in record["verdicts"]
             ),
             module=Digest.parse(module["digest"]) if module else None,

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from registry.publish.inspect import Findings
+from registry.publish.inspect import CONSUMERS, Findings
+from registry.releases import NEWEST
 from registry.verdict import Problem
 from storage.digest import Digest
 from storage.errors import ManifestInvalid
@@ -21,16 +22,20 @@ _SHA512 = Problem(
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What holds for one repository: `sparse` lets a manifest name content that is not there."""
+    """What holds for one repository: who must load its images, with Envoys of which releases.
+
+    `sparse` lets a manifest name content that is not there.
+    """
 
     mode: Mode = "enforce"
     sparse: bool = False
-    consumers: tuple[str, ...] = ("istio", "envoy", "envoy-gateway")
+    consumers: tuple[str, ...] = CONSUMERS
+    envoys: tuple[str, ...] = (NEWEST,)
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """Whether a manifest loads, and what to tell who pushed it."""
+    """Whether a manifest loads wherever the policy asks, and what to tell who pushed it."""
 
     loads: bool
     warnings: tuple[str, ...] = ()
@@ -38,13 +43,11 @@ class Decision:
 
 def decide(policy: Policy, findings: Findings, digest: Digest) -> Decision:
     """Whether a manifest is taken; raises ManifestInvalid when the policy enforces and it does not load."""
-    # A consumer that this release does not judge for is not a way around those that it does.
-    asked = [found for found in findings.verdicts if found.consumer in policy.consumers] or findings.verdicts
-    problems = list(dict.fromkeys(problem for verdict in asked for problem in verdict.problems))
+    problems = list(problems_for(policy, findings))
     if digest.algorithm != "sha256":
         problems.append(_SHA512)
     if not problems:
-        return Decision(loads=findings.ok)
+        return Decision(loads=True)
     if policy.mode == "enforce":
         raise ManifestInvalid(
             problems[0].message,
@@ -53,3 +56,11 @@ def decide(policy: Policy, findings: Findings, digest: Digest) -> Decision:
         )
     told = tuple(str(problem) for problem in problems) if policy.mode == "warn" else ()
     return Decision(loads=False, warnings=told)
+
+
+def problems_for(policy: Policy, findings: Findings) -> tuple[Problem, ...]:
+    """The problems that the policy asks about, each once, in the order in which the consumers met them."""
+    asked = (
+        verdict.among(policy.envoys) for verdict in findings.verdicts if verdict.consumer in policy.consumers
+    )
+    return tuple(dict.fromkeys(problem for verdict in asked for problem in verdict.problems))

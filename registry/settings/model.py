@@ -21,6 +21,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from registry import patterns
 from registry.publish.policy import Mode, Policy
+from registry.releases import ENVOYS, NEWEST
 from registry.settings.units import Duration, Size, duration
 
 Consumer = Literal["istio", "envoy", "envoy-gateway"]
@@ -74,8 +75,19 @@ def _storage_url(value: str) -> str:
     return value
 
 
+def _envoy(value: Any) -> Any:
+    known = f"known releases: {', '.join(ENVOYS)}"
+    if not isinstance(value, str):
+        raise ValueError(f"{value!r} is a number, and 1.40 would be 1.4: write it in quotes; {known}")
+    if value not in ENVOYS:
+        raise ValueError(f"{value!r} is no Envoy release that is judged for; {known}")
+    return value
+
+
 WholeNumber = Annotated[int, BeforeValidator(_whole_number)]
 ModeWord = Annotated[Mode, BeforeValidator(_word)]
+Consumers = Annotated[tuple[Consumer, ...], Field(min_length=1)]
+Envoys = Annotated[tuple[Annotated[str, BeforeValidator(_envoy)], ...], Field(min_length=1)]
 Repositories = Annotated[str, AfterValidator(patterns.validated)]
 
 
@@ -120,6 +132,8 @@ class AdmissionRule(Section):
     repositories: Repositories
     mode: ModeWord | None = None
     sparse: bool | None = None
+    consumers: Consumers | None = None
+    envoy: Envoys | None = None
 
 
 class Admission(Section):
@@ -127,19 +141,20 @@ class Admission(Section):
 
     mode: ModeWord = "enforce"
     sparse: bool = False
-    consumers: Annotated[tuple[Consumer, ...], Field(min_length=1)] = CONSUMERS
+    consumers: Consumers = CONSUMERS
+    envoy: Envoys = (NEWEST,)
     rules: tuple[AdmissionRule, ...] = ()
 
     def policy(self, repository: str) -> Policy:
         """What holds for a repository: the first rule that names it counts."""
-        for rule in self.rules:
-            if patterns.matches(rule.repositories, repository):
-                return Policy(
-                    mode=self.mode if rule.mode is None else rule.mode,
-                    sparse=self.sparse if rule.sparse is None else rule.sparse,
-                    consumers=self.consumers,
-                )
-        return Policy(self.mode, self.sparse, self.consumers)
+        rule = next((rule for rule in self.rules if patterns.matches(rule.repositories, repository)), None)
+        said = rule or AdmissionRule(repositories="**")
+        return Policy(
+            mode=said.mode or self.mode,
+            sparse=self.sparse if said.sparse is None else said.sparse,
+            consumers=said.consumers or self.consumers,
+            envoys=said.envoy or self.envoy,
+        )
 
 
 class Signing(Section):

@@ -11,6 +11,9 @@ SHA512 = Digest("sha512", "0" * 128)
 LAYER = Problem("no-plugin-wasm", "there is no plugin.wasm.", "COPY main.wasm ./plugin.wasm")
 ABI = Problem("no-abi", "there is no ABI.", "Build it with an SDK.")
 
+WASI = Problem("missing-import", "sock_accept is missing.", "Do without.", envoys=("1.36", "1.37"))
+
+OLD_ENVOYS = Findings((Verdict("istio", (WASI,)), Verdict("envoy", (WASI,))))
 LOADS = Findings((Verdict("istio"), Verdict("envoy")))
 NOWHERE = Findings((Verdict("istio", (LAYER, ABI)), Verdict("envoy", (ABI,))))
 ENVOY_ONLY = Findings((Verdict("istio", (LAYER,)), Verdict("envoy")))
@@ -35,9 +38,10 @@ ENVOY_ONLY = Findings((Verdict("istio", (LAYER,)), Verdict("envoy")))
             Policy(consumers=("envoy",)),
             ENVOY_ONLY,
             SHA256,
-            Decision(loads=False),
-            id="who is not asked refuses nothing, and it is not signed",
+            Decision(loads=True),
+            id="who is not asked refuses nothing",
         ),
+        pytest.param(Policy(), OLD_ENVOYS, SHA256, Decision(loads=True), id="only older Envoys refuse it"),
         pytest.param(Policy("off"), LOADS, SHA512, Decision(loads=False), id="sha512, off"),
     ],
 )
@@ -57,6 +61,9 @@ def test_sha512_is_warned_of() -> None:
     [
         pytest.param(Policy(), NOWHERE, SHA256, ["no-plugin-wasm", "no-abi"], id="does not load"),
         pytest.param(Policy(consumers=("envoy",)), NOWHERE, SHA256, ["no-abi"], id="for one consumer"),
+        pytest.param(
+            Policy(envoys=("1.36", "1.40")), OLD_ENVOYS, SHA256, ["missing-import"], id="by release"
+        ),
         pytest.param(Policy(sparse=True), NOWHERE, SHA256, ["no-plugin-wasm", "no-abi"], id="sparse"),
         pytest.param(Policy(), LOADS, SHA512, ["sha512"], id="sha512"),
         pytest.param(Policy(), NOWHERE, SHA512, ["no-plugin-wasm", "no-abi", "sha512"], id="all of it"),
@@ -76,9 +83,3 @@ def test_what_is_refused(policy: Policy, findings: Findings, digest: Digest, cod
 @pytest.mark.parametrize("mode", ["enforce", "warn", "off"])
 def test_consumers_that_were_not_judged_decide_nothing(mode: Mode) -> None:
     assert decide(Policy(mode, consumers=("envoy-gateway",)), LOADS, SHA256) == Decision(loads=True)
-
-
-def test_a_consumer_that_is_not_judged_for_is_no_way_around() -> None:
-    refused = Findings((Verdict("istio", (Problem("code", "problem.", "fix."),)),))
-    with pytest.raises(ManifestInvalid, match=r"problem\."):
-        decide(Policy(consumers=("envoy-gateway",)), refused, Digest.of(b""))

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
+from registry.releases import NEWEST
 from registry.settings import CONSUMERS, Settings
 
 
@@ -12,6 +13,7 @@ def test_the_defaults_are_those_of_the_contract() -> None:
     assert (settings.storage.url, settings.storage.cache.memory) == ("./data", 256_000_000)
     assert (settings.admission.mode, settings.admission.sparse) == ("enforce", False)
     assert settings.admission.consumers == CONSUMERS == ("istio", "envoy", "envoy-gateway")
+    assert settings.admission.envoy == (NEWEST,)
     assert (settings.admission.rules, settings.signing.keys) == ((), ())
     assert (settings.limits.manifest, settings.limits.upload) == (4 << 20, 2 << 30)
     assert settings.timeouts.uploads.total_seconds() == 24 * 3600
@@ -42,21 +44,31 @@ def test_the_first_rule_that_names_a_repository_counts() -> None:
                     {"repositories": "prod/**", "mode": "enforce", "sparse": False},
                     {"repositories": "prod/x", "mode": "off"},
                     {"repositories": "ci/*", "mode": "off"},
+                    {"repositories": "edge/**", "consumers": ["envoy"], "envoy": ["1.36", "1.40"]},
                 ],
             }
         }
     )
     found = {
-        name: (policy.mode, policy.sparse, policy.consumers)
-        for name in ("prod", "prod/x", "ci/a", "ci/a/b")
+        name: (policy.mode, policy.sparse, policy.consumers, policy.envoys)
+        for name in ("prod", "prod/x", "ci/a", "ci/a/b", "edge")
         if (policy := settings.admission.policy(name))
     }
     assert found == {
-        "prod": ("enforce", False, ("istio",)),
-        "prod/x": ("enforce", False, ("istio",)),
-        "ci/a": ("off", True, ("istio",)),
-        "ci/a/b": ("warn", True, ("istio",)),
+        "prod": ("enforce", False, ("istio",), (NEWEST,)),
+        "prod/x": ("enforce", False, ("istio",), (NEWEST,)),
+        "ci/a": ("off", True, ("istio",), (NEWEST,)),
+        "ci/a/b": ("warn", True, ("istio",), (NEWEST,)),
+        "edge": ("warn", True, ("envoy",), ("1.36", "1.40")),
     }
+
+
+@pytest.mark.parametrize(
+    ("value", "said"), [(["1.2"], "known releases: "), ([1.40], "in quotes"), ([], "one entry|at least 1")]
+)
+def test_envoy_releases_that_are_not_judged_for(value: object, said: str) -> None:
+    with pytest.raises(ValidationError, match=said):
+        Settings.model_validate({"admission": {"envoy": value}})
 
 
 @pytest.mark.parametrize("value", ["off", False])
