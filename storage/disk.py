@@ -107,11 +107,17 @@ class DiskDriver:
 
     async def put_stream(self, key: str, source: AsyncIterator[bytes]) -> int:
         """See `storage.driver.Driver`."""
+        pieces = aiter(source)
+        first = await anext(pieces, b"")
+        second = await anext(pieces, None)
+        if second is None:  # in one piece it takes one step
+            await self.put(key, first)
+            return len(first)
         temp = self._temp()
-        size = 0
         try:
             async with opened(temp, "xb") as file:
-                async for piece in source:
+                size = await write_whole(file, first) + await write_whole(file, second)
+                async for piece in pieces:
                     size += await write_whole(file, piece)
                 await step(asyncio.to_thread(os.fsync, file.fileno()))
             await step(asyncio.to_thread(self._rename, temp, key))
@@ -129,7 +135,7 @@ class DiskDriver:
 
     async def stage(self, key: str) -> None:
         """See `storage.driver.Driver`."""
-        await self._run(lambda: self._publish_bytes(key, b"", self._link))
+        await self._run(lambda: self._create_empty(key))
 
     async def staged(self, key: str) -> int:
         """See `storage.driver.Driver`."""
@@ -168,7 +174,7 @@ class DiskDriver:
 
     async def discard(self, key: str) -> bool:
         """See `storage.driver.Driver`."""
-        return await self.delete(key)
+        return await self._run(lambda: self._forget(key))
 
     async def sweep(self, before: float) -> None:
         """See `storage.driver.Driver`."""
@@ -201,6 +207,19 @@ class DiskDriver:
             place(temp, key)
         finally:
             temp.unlink(missing_ok=True)
+
+    def _create_empty(self, key: str) -> None:
+        path = self.root / key
+        for _ in range(_TRIES):
+            try:
+                path.open("xb").close()
+            except FileExistsError:
+                raise ObjectExists(key) from None
+            except FileNotFoundError:
+                self._make_folder(path.parent)
+            else:
+                return
+        raise OSError(errno.EIO, "the folder cannot be made", str(path.parent))
 
     def _create(self, key: str, data: bytes) -> None:
         target = self.root / key
@@ -275,6 +294,15 @@ class DiskDriver:
             with contextlib.suppress(FileNotFoundError):
                 sync_folder(folder)
                 break
+        self._prune(key)
+        return True
+
+    def _forget(self, key: str) -> bool:
+        """Remove a staged object: one that comes back after a power cut is swept as any other."""
+        try:
+            (self.root / key).unlink()
+        except MISSING:
+            return False
         self._prune(key)
         return True
 

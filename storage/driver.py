@@ -104,8 +104,8 @@ class Driver(Protocol):
     async def stage(self, key: str) -> None:
         """Begin an empty staged object; raises ObjectExists when the key is taken.
 
-        Until it is published or discarded, `children` lists its key and `stat` tells when it was
-        last added to.
+        As long as it is empty it need not survive a power cut. Until it is published or discarded,
+        `children` lists its key and `stat` tells when it was last added to.
         """
 
     async def staged(self, key: str) -> int:
@@ -129,7 +129,7 @@ class Driver(Protocol):
         """
 
     async def discard(self, key: str) -> bool:
-        """Remove a staged object; whether there was one."""
+        """Remove a staged object; whether there was one. It may come back by a power cut."""
 
     async def sweep(self, before: float) -> None:
         """Remove what writers that died before that time (Unix seconds) left behind."""

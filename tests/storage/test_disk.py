@@ -203,6 +203,14 @@ async def test_delete_syncs_what_is_left_of_its_path(
     assert synced.paths == ["b"]
 
 
+async def test_an_empty_stage_costs_no_sync(driver: DiskDriver, synced: Synced) -> None:
+    await driver.stage("u/1")
+    synced.paths.clear()
+    await driver.stage("u/2")
+    await driver.discard("u/2")
+    assert synced.paths == []
+
+
 async def test_a_stage_is_synced_when_it_is_acknowledged_and_when_it_is_published(
     driver: DiskDriver, synced: Synced
 ) -> None:
@@ -353,6 +361,7 @@ WRITES: dict[str, Write] = {
     "publish": lambda driver: driver.publish("u/1", "a/b", 3),
 }
 each_write = pytest.mark.parametrize("write", WRITES.values(), ids=WRITES)
+SYNCING = {name: write for name, write in WRITES.items() if name != "stage"}
 
 
 async def furnish(driver: DiskDriver) -> None:
@@ -367,7 +376,7 @@ async def furnish(driver: DiskDriver) -> None:
     [(errno.EIO, StoreUnavailable), (errno.ENOSPC, StoreFull), (errno.EDQUOT, StoreFull)],
     ids=["EIO", "ENOSPC", "EDQUOT"],
 )
-@each_write
+@pytest.mark.parametrize("write", SYNCING.values(), ids=SYNCING)
 async def test_a_sync_that_fails(
     driver: DiskDriver,
     place: Folder,
