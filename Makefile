@@ -3,12 +3,13 @@
 PYTHON ?= python3
 PORT ?= 5000
 STORAGE ?= ./data
+INPUTS ?= 100000
 BIN := .venv/bin
 COMPILE := $(BIN)/pip-compile --generate-hashes --no-emit-index-url --no-emit-find-links --no-header \
 	--strip-extras --allow-unsafe --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help run test quick check format bench conformance lock clean
+.PHONY: help run test quick check format fuzz bench conformance lock clean
 
 help: ## list what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -32,6 +33,10 @@ check: .venv/developing ## format, lint, types, and which part may import which
 format: .venv/developing ## put the code into its form
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+fuzz: .venv/developing ## 100,000 inputs of each kind that no tool would write (INPUTS=…); takes an hour
+	@.ci/tools
+	SIDECARGO_FUZZ=$(INPUTS) $(BIN)/python -m pytest -q -o faulthandler_timeout=0 tests/fuzz
 
 bench: .venv/developing ## the figures, beside distribution and nginx
 	@.ci/tools

@@ -36,9 +36,10 @@ from registry.routes import ROUTES
 from registry.settings import Settings
 from registry.settings.model import Server
 from registry.signing.keys import KeyInvalid
+from storage import paths
 from storage.disk import DiskDriver
 from storage.driver import Witness
-from storage.errors import StoreError
+from storage.errors import StoreError, StoreUnavailable
 from storage.store import Store
 
 _log = logging.getLogger("sidecargo")
@@ -110,6 +111,19 @@ def wire(settings: Settings, supervisor: int | None = None) -> tuple[Starlette, 
         stall_seconds=timeouts.stall.total_seconds(),
     )
     return app, hot_protocol(cache, driver, lambda _: _EVERYBODY, patience)
+
+
+def judging(settings: Settings) -> tuple[Store, Examiner]:
+    """The content that `serve` serves with these settings, and who examines it; nothing is made anew.
+
+    Raises StoreUnavailable where there is no content.
+    """
+    root = Path(settings.storage.url).resolve()
+    if not (root / paths.FORMAT).is_file():
+        raise StoreUnavailable(
+            f"{root} is no storage of a registry.", fix="Name the folder that is served: --storage DIR."
+        )
+    return _store(settings, DiskDriver(root)), Examiner(_spool_in(root / "temp"))
 
 
 def _log_to_stderr() -> None:

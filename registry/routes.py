@@ -11,7 +11,8 @@ from registry import ops
 from registry.access.rights import Right
 from registry.api import base, blobs, catalog, manifests, referrers, tags, uploads
 from registry.api.call import Call
-from registry.plugins import keys, module, report
+from registry.apply.options import KINDS
+from registry.plugins import apply, keys, module, report
 from registry.web import pages
 
 Resource = Callable[[Call], Awaitable[Response]]
@@ -47,6 +48,11 @@ ROUTES: tuple[Route, ...] = (
     Route("DELETE", f"{_R}/blobs/{{digest}}", Right.DELETE, blobs.delete),
     Route("GET", f"{_P}@{{digest}}/plugin.wasm", Right.PULL, module.get),
     Route("GET", f"{_P}:{{tag}}/plugin.wasm", Right.PULL, module.get),
+    *(
+        Route("GET", f"{_P}{reference}/{kind}.yaml", Right.PULL, apply.of(kind))
+        for kind in KINDS
+        for reference in ("@{digest}", ":{tag}")
+    ),
     Route("GET", f"{_P}@{{digest}}", Right.PULL, report.get),
     Route("GET", f"{_P}:{{tag}}", Right.PULL, report.get),
     Route("GET", "/plugins", Right.PULL, pages.repositories),

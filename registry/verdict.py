@@ -6,15 +6,19 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+PLACEHOLDER = "HOST/REPO:TAG"
+"""What a fix calls the image, where its own name is not known or too long."""
+SHOWN = 200
+"""Characters of a refusal that `docker push` shows for sure."""
+
 
 @dataclass(frozen=True, slots=True)
 class Problem:
     """One reason why something does not load.
 
     `code` is a stable name in kebab-case; `message` says what is wrong in the words that the client
-    would use; `fix` says what to type. Both together are meant to fit in 200 characters, which is
-    what `docker push` shows. `envoys` are the Envoy releases that have the problem, as `1.38`; with
-    none named all of them have it.
+    would use; `fix` says what to type. Both together are meant to fit in SHOWN characters. `envoys` are
+    the Envoy releases that have the problem, as `1.38`; with none named all of them have it.
     """
 
     code: str
@@ -28,6 +32,11 @@ class Problem:
     def concerns(self, envoys: Collection[str]) -> bool:
         """Whether any of these Envoy releases has the problem; with none asked for, whether any has."""
         return not self.envoys or not envoys or not set(self.envoys).isdisjoint(envoys)
+
+    def about(self, reference: str) -> Problem:
+        """The problem with a fix that names the image and can be typed as it stands, where SHOWN holds it."""
+        named = replace(self, fix=self.fix.replace(PLACEHOLDER, reference))
+        return named if len(str(named)) <= SHOWN else self
 
     def to_json(self) -> dict[str, Any]:
         """The problem as a JSON document; `envoys` is there where only some releases have it."""

@@ -6,7 +6,7 @@
     ├── BlobUnknown  BlobUploadUnknown  BlobUploadInvalid
     ├── UploadOutOfOrder  RangeNotSatisfiable
     ├── ManifestUnknown  ManifestInvalid  ManifestBlobUnknown  ManifestTooLarge
-    ├── Denied  Unsupported  PageInvalid
+    ├── Denied  Unsupported  PageInvalid  ParameterInvalid
     ├── BodyTooLarge  BodyTimeout  Busy
     └── StoreError
         ├── StoreFull
@@ -151,6 +151,12 @@ class PageInvalid(RegistryError):
     """A page size or a position that makes no sense."""
 
     code = "PAGINATION_NUMBER_INVALID"
+
+
+class ParameterInvalid(RegistryError):
+    """A parameter of a query that is unknown or wrong."""
+
+    code = "UNSUPPORTED"
 
 
 class BodyTooLarge(RegistryError):

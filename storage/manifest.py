@@ -34,7 +34,7 @@ _FIELDS = frozenset(
 _DESCRIPTOR_FIELDS = frozenset(
     ("mediaType", "digest", "size", "urls", "annotations", "artifactType", "platform", "data")
 )
-_PLATFORM_FIELDS = frozenset(("os", "architecture", "variant"))
+_PLATFORM_FIELDS = frozenset(("os", "architecture", "variant", "os.version", "os.features", "features"))
 _FOLDED = {name.casefold(): name for name in _FIELDS | _DESCRIPTOR_FIELDS | _PLATFORM_FIELDS}
 
 _MAX_SIZE = 2**63 - 1
@@ -178,14 +178,14 @@ def _media_type(document: Mapping[str, Any], content_type: str) -> str:
         raise ManifestInvalid("mediaType is not a string.")
     if own and sent and own != sent:
         raise ManifestInvalid(
-            f"its mediaType is {own[:120]!r}, but it was sent as Content-Type {sent[:120]!r}.",
-            fix="Send it with its own mediaType as Content-Type.",
+            f"its mediaType is {own[:60]!r}, but it was sent as {sent[:60]!r}.",
+            fix="Send it with its own type as Content-Type.",
         )
     media_type = own or sent
     if media_type not in MEDIA_TYPES:
         raise ManifestInvalid(
-            f"{media_type[:120]!r} is no type of manifest that this registry keeps.",
-            fix=f"Push one of {', '.join(MEDIA_TYPES)}.",
+            f"{media_type[:60]!r} is no type of manifest that this registry keeps.",
+            fix="Push an OCI image manifest or index, or Docker's of schema 2.",
         )
     return media_type
 
@@ -211,7 +211,9 @@ def descriptor(found: Any, where: str) -> Descriptor:
         digest = Digest.parse(_text(found, "digest", where))
     except DigestInvalid as error:
         raise ManifestInvalid(f"{where}: {error.message}") from None
-    _refuse_other_data(_text(found, "data", where), digest, size, where)
+    if found.get("data") is not None:
+        _refuse_other_data(_text(found, "data", where), digest, size, where)
+    _texts(found, "urls", where)
     return Descriptor(
         media_type=media_type,
         digest=digest,
@@ -223,9 +225,7 @@ def descriptor(found: Any, where: str) -> Descriptor:
 
 
 def _refuse_other_data(data: str, digest: Digest, size: int, where: str) -> None:
-    """Content that a descriptor brings along is what clients read instead of the blob."""
-    if not data:
-        return
+    """Content that a descriptor brings along, were it nothing, is what clients read instead of the blob."""
     try:
         content = base64.b64decode(data, validate=True)
     except ValueError:
@@ -240,7 +240,18 @@ def _platform(found: Any, where: str) -> Platform | None:
     if not isinstance(found, dict):
         raise ManifestInvalid(f"{where}.platform is not an object.")
     _refuse_other_case(found, _PLATFORM_FIELDS, f"{where}.platform")
+    # What clients read and nobody needs here: of another type, they could not read the manifest at all.
+    _text(found, "os.version", f"{where}.platform")
+    for name in ("os.features", "features"):
+        _texts(found, name, f"{where}.platform")
     return Platform(*(_text(found, name, f"{where}.platform") for name in ("os", "architecture", "variant")))
+
+
+def _texts(found: Mapping[str, Any], name: str, where: str) -> None:
+    """Refuse what is no list of strings."""
+    value = found.get(name)
+    if value is not None and not (isinstance(value, list) and all(map(_is_text, value))):
+        raise ManifestInvalid(f"{name} of {where} is not a list of strings.")
 
 
 def _text(found: Mapping[str, Any], name: str, where: str) -> str:

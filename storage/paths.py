@@ -5,6 +5,8 @@
     blobs/<algorithm>/<2 hex>/<hex>                  bytes by digest: blobs, manifests and modules
     uploads/<id>.<hash of repository>                what an upload has received: <id> of another
                                                      repository is another key
+    refusals/<repository>/<reference>                why a push was refused: by tag, by digest, and the
+                                                     last one by digest; "/" written as "."
     repositories/<repository>/
         _blobs/<algorithm>/<hex>                     membership of a blob: {"size": …}
         _manifests/<algorithm>/<hex>                 membership of a manifest: its descriptor
@@ -25,6 +27,7 @@ from storage.digest import Digest
 FORMAT = "format"
 CATALOG = "catalog"
 UPLOADS = "uploads"
+REFUSALS = "refusals"
 
 # Byte order of the encoded names is byte order of the names: - . / sort like + , . before digits.
 _ENCODE = str.maketrans("-./", "+,.")
@@ -56,14 +59,29 @@ def upload(repository: str, upload_id: str) -> str:
     return f"{UPLOADS}/{upload_id}.{hashlib.sha256(repository.encode()).hexdigest()[:16]}"
 
 
+def refusals(repository: str) -> str:
+    """The folder of what was refused of a repository, which need not be here."""
+    return f"{REFUSALS}/{catalog_name(repository)}"
+
+
+def refusal(repository: str, reference: str) -> str:
+    """Why the push of a reference was refused."""
+    return f"{refusals(repository)}/{reference}"
+
+
 def blob_link(repository: str, digest: Digest) -> str:
     """Membership of a blob in a repository."""
     return f"{_own(repository)}/_blobs/{digest.algorithm}/{digest.hex}"
 
 
+def manifests(repository: str, algorithm: str) -> str:
+    """The folder of a repository's manifests whose digests are by this algorithm."""
+    return f"{_own(repository)}/_manifests/{algorithm}"
+
+
 def manifest_link(repository: str, digest: Digest) -> str:
     """Membership of a manifest in a repository."""
-    return f"{_own(repository)}/_manifests/{digest.algorithm}/{digest.hex}"
+    return f"{manifests(repository, digest.algorithm)}/{digest.hex}"
 
 
 def tags(repository: str) -> str:

@@ -11,11 +11,12 @@ from storage import manifest as manifests
 from storage import paths, records
 from storage.blobs import Blobs
 from storage.derived import Derived
-from storage.digest import Digest
+from storage.digest import ALGORITHMS, Digest
 from storage.driver import Driver, ObjectExists, ObjectMissing, Witness
 from storage.errors import BlobUnknown, ManifestInvalid, ManifestUnknown, NameUnknown, StoreUnavailable
 from storage.manifest import Descriptor, Manifest
 from storage.referrers import Referrers
+from storage.refusals import Refusals
 from storage.tags import Tags
 from storage.uploads import Uploads
 
@@ -39,6 +40,7 @@ class Repository:
         self.tags = Tags(driver, name)
         self.referrers = Referrers(driver, name)
         self.derived = Derived(driver, name)
+        self.refusals = Refusals(driver, name)
         self.uploads = uploads
         self._driver = driver
 
@@ -60,6 +62,13 @@ class Repository:
             raise ManifestUnknown(f"{self.name} has no manifest {reference}.") from None
         return records.read_descriptor(record, key), Witness(key, record)
 
+    async def written(self, witness: Witness) -> float:
+        """When what `find` saw was written (Unix seconds, the store's clock); raises ManifestUnknown."""
+        try:
+            return (await self._driver.stat(witness.key)).modified
+        except ObjectMissing:
+            raise ManifestUnknown(f"{self.name}: {witness.key.rpartition('/')[2]} is gone.") from None
+
     async def get(self, reference: str | Digest) -> StoredManifest:
         """A manifest by tag or digest, its bytes held against its digest; raises ManifestUnknown."""
         descriptor, _ = await self.find(reference)
@@ -73,6 +82,21 @@ class Repository:
                 fix="Push the manifest again, or restore it from a backup.",
             )
         return StoredManifest(descriptor, body)
+
+    async def digests(self, *, page: int = 1000) -> AsyncIterator[Digest]:
+        """Every manifest that is here, in byte order of the digests, read `page` at a time.
+
+        One that comes or goes meanwhile is among them or not; every other one is, once.
+        """
+        for algorithm in ALGORITHMS:
+            after, more = "", True
+            while more:
+                found = await self._driver.children(
+                    paths.manifests(self.name, algorithm), after=after, limit=page
+                )
+                for name in found.names:
+                    yield Digest(algorithm, name)
+                after, more = (found.names[-1] if found.names else after), found.more
 
     def read(self, descriptor: Descriptor, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
         """The bytes `start` to `end` (exclusive; None: all) of a manifest that `find` has found."""
@@ -132,7 +156,10 @@ class Repository:
         comes last, a tag without its manifest does not remain.
         """
         await self.tags.put(tag, descriptor)
-        await self.restore(descriptor)
+        try:
+            await self.find(descriptor.digest)
+        except ManifestUnknown:
+            await self.restore(descriptor)
 
     async def delete(self, digest: Digest) -> None:
         """Remove a manifest, the tags that name it and its row as a referrer; raises ManifestUnknown."""

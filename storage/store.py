@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import time
 
-from storage import names, paths, records, sweep
+from storage import names, paths, records, refusals, sweep
 from storage.digest import Digest, hasher
 from storage.driver import Driver, ObjectExists, ObjectMissing, Page
 from storage.errors import BlobUnknown, FormatUnknown, StoreUnavailable
@@ -74,5 +74,6 @@ class Store:
             ) from None
 
     async def sweep(self, *, age: float) -> int:
-        """Remove uploads that received nothing for `age` seconds; how many there were."""
+        """Remove uploads that received nothing for `age` seconds, and old refusals; how many uploads."""
+        await sweep.refusals(self._driver, before=time.time() - refusals.SECONDS)
         return await sweep.abandoned(self._driver, before=time.time() - age)

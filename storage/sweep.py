@@ -1,4 +1,4 @@
-"""Sweeping: abandoned uploads, and what writers that died left behind, go after their time."""
+"""Sweeping: abandoned uploads, refusals, and what writers that died left behind, go after their time."""
 
 from __future__ import annotations
 
@@ -26,3 +26,21 @@ async def abandoned(driver: Driver, *, before: float) -> int:
     swept = await asyncio.gather(*(sweep(name) for name in page.names))
     await driver.sweep(before)
     return sum(swept)
+
+
+async def refusals(driver: Driver, *, before: float) -> int:
+    """Remove every refusal that was kept before that time (Unix seconds); how many there were."""
+    gate = asyncio.Semaphore(_AT_ONCE)
+
+    async def sweep(key: str) -> bool:
+        async with gate:
+            with contextlib.suppress(ObjectMissing):
+                return (await driver.stat(key)).modified < before and await driver.delete(key)
+            return False
+
+    swept = 0
+    for repository in (await driver.children(paths.REFUSALS)).names:
+        folder = f"{paths.REFUSALS}/{repository}"
+        page = await driver.children(folder)
+        swept += sum(await asyncio.gather(*(sweep(f"{folder}/{name}") for name in page.names)))
+    return swept

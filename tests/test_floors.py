@@ -13,11 +13,11 @@ MOST_LINES = 350
 
 FLOORS = {
     "vocabulary": "storage storage.digest storage.names storage.errors storage.manifest registry "
-    "registry.patterns",
+    "registry.patterns registry.releases",
     "objects": "storage.driver storage.files storage.disk",
     "content": "storage.paths storage.records storage.blobs storage.uploads storage.tags storage.referrers "
-    "storage.derived storage.repositories storage.sweep storage.store",
-    "domain": "registry.verdict registry.releases registry.wasm registry.consumers registry.signing "
+    "storage.derived storage.refusals storage.repositories storage.sweep storage.store",
+    "domain": "registry.verdict registry.wasm registry.consumers registry.signing "
     "registry.access registry.trial registry.apply",
     "publishing": "registry.publish",
     "HTTP": "registry.api registry.hot registry.plugins registry.web registry.ops registry.routes "
@@ -52,6 +52,7 @@ PLACES = {
     "urllib3": {"registry.cli"},
     "uvloop": {"composition"},
     "wasmtime": {"registry.wasm"},
+    "zlib_ng": {"registry.consumers"},
 }
 PURE = {"__future__", "base64", "collections", "dataclasses", "functools", "hashlib", "json", "re", "typing"}
 

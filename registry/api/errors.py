@@ -33,6 +33,7 @@ STATUS: Mapping[type[e.RegistryError], int] = {
     e.Denied: 403,
     e.Unsupported: 405,
     e.PageInvalid: 400,
+    e.ParameterInvalid: 400,
     e.BodyTooLarge: 413,
     e.BodyTimeout: 408,
     e.Busy: 429,

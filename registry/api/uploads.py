@@ -23,9 +23,8 @@ async def start(call: Call) -> Response:
             return _created(call, Digest.parse(mount))
     elif call.query("digest"):
         digest = call.query_digest()
-        await call.repository.uploads.single(
-            digest, call.body(), call.repository.blobs, size=call.content_length()
-        )
+        body = call.services.examiner.foresight.watching(digest, call.body())
+        await call.repository.uploads.single(digest, body, call.repository.blobs, size=call.content_length())
         return _created(call, digest)
     algorithm = call.query("digest-algorithm") or "sha256"
     hasher(algorithm)
@@ -53,8 +52,9 @@ async def finish(call: Call) -> Response:
     uploads, blobs = call.repository.uploads, call.repository.blobs
     offset, size = _announced(call)
     if session.offset == 0 and not offset and size != 0:
+        body = call.services.examiner.foresight.watching(digest, call.body())
         try:
-            await uploads.single(digest, call.body(), blobs, size=size)
+            await uploads.single(digest, body, blobs, size=size)
         except DigestInvalid:
             await uploads.cancel(session)
             raise

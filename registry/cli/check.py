@@ -3,119 +3,170 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import click
-from pydantic import ByteSize
+from click.core import ParameterSource
 
+from registry.cli import asked as asking
+from registry.cli import trial, verdicts
+from registry.cli.asked import Asked, asked
 from registry.cli.failure import REFUSED, Failure
 from registry.cli.judged import Judged, judged
+from registry.cli.sources import Image, RemoteSource
 from registry.cli.targets import opened
-from registry.cli.terminal import printable
-from registry.publish.inspect import Findings
-from registry.settings import CONSUMERS
-from registry.verdict import Verdict
-from registry.wasm.abi import abi_version
-from registry.wasm.module import Module
-from registry.wasm.sdk import guess
+from registry.trial.outcome import Outcome
+
+_SKIPPED = "not run: this Envoy does not load it. Run it all the same: --anyway"
+_NOTHING = "not run: there is no module in it"
 
 
 @click.command()
-@click.argument("target")
-@click.option(
-    "--consumer", "consumers", multiple=True, type=click.Choice(CONSUMERS), help="Ask for this one only."
-)
+@click.argument("target", required=False)
+@asking.options
 @click.option("--plain-http", multiple=True, metavar="HOST", help="Speak plain HTTP to this registry.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def command(target: str, consumers: tuple[str, ...], plain_http: tuple[str, ...], as_json: bool) -> int:
-    """Check whether a plugin loads in istio-agent and Envoy.
+@trial.options
+@click.option("--stored", "of_store", is_flag=True, help="Judge all that is stored again, instead of TARGET.")
+@click.option("--storage", metavar="DIR", help="With --stored: the folder of the content.  [default: ./data]")
+@click.option(
+    "--config",
+    metavar="TEXT|@FILE",
+    help="With --run: the plugin's configuration (JSON). With --stored: the settings file.",
+)
+@click.pass_context
+def command(
+    context: click.Context,
+    /,
+    target: str | None,
+    consumers: tuple[str, ...],
+    envoys: tuple[str, ...],
+    istio: str | None,
+    plain_http: tuple[str, ...],
+    as_json: bool,
+    runs: bool,
+    of_store: bool,
+    storage: str | None,
+    config: str | None,
+    **words: Any,
+) -> int:
+    """Check whether a plugin loads in istio-agent, Envoy Gateway and Envoy.
 
     TARGET is a .wasm file or - (standard input), the folder of an OCI layout, the archive of docker
     save, or HOST/REPO:TAG, read with docker's credentials. Exits 0 when it loads everywhere asked,
     1 when it does not, 2 when TARGET cannot be read.
 
+    With --run it is loaded in a real Envoy too, and a request is sent through it: what it does to the
+    headers, what it answers and what it logs is shown. Exits 1 when that fails.
+
+    With --stored everything in the registry's storage is judged again: what would break with --istio
+    or --envoy. It may run beside the server, and go on after an interruption. Exits 1 when something
+    would break.
+
     \b
     Example:
       sidecargo check plugin.wasm
       docker save acme/plugin:v1 | sidecargo check -
-      sidecargo check --json localhost:5000/acme/plugin:v1
+      sidecargo check --json --envoy 1.36 --envoy 1.40 localhost:5000/acme/plugin:v1
+      sidecargo check plugin.wasm --run --config '{"header": "x-team"}' --header 'cookie: a=b'
+      sidecargo check --stored --istio 1.31
     """
+    _refuse_nonsense(context, target, runs, of_store)
+    if of_store:
+        # Here, for the settings are much to load, and a TARGET needs none of them.
+        stored = import_module("registry.cli.stored")
+        path = Path(config) if config else None
+        return int(stored.check(storage, path, consumers, envoys, istio, as_json))
+    assert target
+    wanted = asked(consumers, envoys, istio)
+    if not runs:
+        with _judged(target, plain_http) as result:
+            return _show(target, result, wanted, as_json)
+    # First, for what is wrong with them needs no target.
+    binary, release = trial.envoy_binary(words["envoy_binary"])
+    planned = trial.trial(config, words)
+    with _judged(target, plain_http) as result:
+        module = result.findings.module
+        exports = [one.name for one in module.exports] if module else []
+        for note in trial.notes(planned.configuration, exports):
+            click.echo(f"note: {note}", err=True)
+        if result.module is None:
+            return _show(target, result, wanted, as_json, release, _NOTHING)
+        if not words["anyway"] and not _loads(result, release):
+            return _show(target, result, wanted, as_json, release, _SKIPPED)
+        outcome = trial.tried(binary, result.module, planned)
+        return _show(target, result, wanted, as_json, release, outcome)
+
+
+@contextmanager
+def _judged(target: str, plain_http: Collection[str]) -> Iterator[Judged]:
+    """The target, judged; the fixes name it where it is a tag in a registry."""
     with opened(target, plain_http) as found, judged(found) as result:
-        verdicts = asked(result.findings, consumers)
-        if as_json:
-            click.echo(json.dumps(as_data(target, result, verdicts), indent=2))
+        if isinstance(found, Image) and isinstance(found.source, RemoteSource) and "@" not in found.name:
+            named = verdicts.about(result.findings.verdicts, found.name)
+            yield replace(result, findings=replace(result.findings, verdicts=named))
         else:
-            for line in _lines(target, result, verdicts):
-                click.echo(line)
-    return 0 if all(verdict.ok for verdict in verdicts) else REFUSED
+            yield result
 
 
-def asked(findings: Findings, consumers: Sequence[str]) -> tuple[Verdict, ...]:
-    """The verdicts of the consumers that were asked for; all that there are when none is named.
+def _refuse_nonsense(context: click.Context, target: str | None, runs: bool, of_store: bool) -> None:
+    def given(name: str) -> bool:
+        return context.get_parameter_source(name) not in (None, ParameterSource.DEFAULT)
 
-    What no module was found in loads nowhere, whoever is asked. Failure for a consumer whose rules
-    this release does not know.
-    """
-    if not consumers:
-        return findings.verdicts
-    known = {verdict.consumer: verdict for verdict in findings.verdicts}
-    if findings.module is None:
-        return tuple(known.get(name) or Verdict(name, findings.problems) for name in consumers)
-    for name in consumers:
-        if name not in known:
-            raise Failure(f"this release does not judge for {name}.", f"Ask for {', '.join(known)}.")
-    return tuple(known[name] for name in consumers)
+    def option(name: str) -> str:
+        return next(one.opts[0] for one in context.command.params if one.name == name)
 
-
-def as_data(target: str, result: Judged, verdicts: Sequence[Verdict]) -> dict[str, Any]:
-    """The answer for programs."""
-    findings = result.findings
-    return {
-        "target": target,
-        "digest": str(result.digest) if result.digest else None,
-        "ok": all(verdict.ok for verdict in verdicts),
-        "consumers": {
-            verdict.consumer: {
-                "ok": verdict.ok,
-                "problems": [
-                    {"code": problem.code, "message": problem.message, "fix": problem.fix}
-                    for problem in verdict.problems
-                ],
-            }
-            for verdict in verdicts
-        },
-        "module": _module(findings.module) if findings.module else None,
-        "layer": result.layer.to_json() if result.layer else None,
-    }
+    if of_store and target is not None:
+        raise Failure("--stored judges what is stored; it takes no TARGET.", "Leave one of them out.")
+    if of_store and runs:
+        raise Failure("--run tries one TARGET; it does not go with --stored.", "Leave one of them out.")
+    if target is None and not of_store:
+        raise Failure("there is no TARGET to check.", "Name a file, a folder or HOST/REPO:TAG; see --help.")
+    for name in trial.ONLY_WITH_RUN:
+        if given(name) and not runs:
+            raise Failure(f"{option(name)} says how to run a plugin.", "Add --run.")
+    if given("storage") and not of_store:
+        raise Failure("--storage says where what is stored lies.", "Add --stored, or leave it out.")
+    if given("config") and not (of_store or runs):
+        raise Failure("--config goes with --run or --stored.", "Add one of them, or leave it out.")
+    if given("plain_http") and of_store:
+        raise Failure("--plain-http is for a TARGET in a registry.", "Leave it out.")
 
 
-def _module(module: Module) -> dict[str, Any]:
-    return {
-        "sha256": module.sha256,
-        "size": module.size,
-        "abi": abi_version(module),
-        "sdk": str(guess(module)),
-        "imports": [str(needed) for needed in module.imports],
-        "exports": [offered.name for offered in module.exports],
-    }
+def _loads(result: Judged, release: str) -> bool:
+    """Whether the Envoy that is to run it loads it, by what is known without running."""
+    minor = ".".join(release.split(".")[:2])
+    return all(found.among((minor,)).ok for found in result.findings.verdicts if found.consumer == "envoy")
 
 
-def _lines(target: str, result: Judged, verdicts: Sequence[Verdict]) -> Iterator[str]:
-    """The answer for people."""
-    yield printable(target)
-    width = max((len(verdict.consumer) for verdict in verdicts), default=0)
-    for verdict in verdicts:
-        yield f"  {verdict.consumer:<{width}}  {'loads' if verdict.ok else 'does not load'}"
-        for problem in verdict.problems:
-            yield f"    problem: {printable(problem.message)}"
-            yield f"    fix:     {printable(problem.fix)}"
-    if module := result.findings.module:
-        size = ByteSize(module.size).human_readable()
-        facts = f"{size}, ABI {abi_version(module) or 'none'}, SDK {guess(module)}"
-        yield f"  module  {facts}, {len(module.imports)} imports, {len(module.exports)} exports"
-        yield f"          sha256 {module.sha256} (what code.remote and http(s) URLs compare)"
-    if layer := result.layer:
-        yield f"  layer   {printable(layer.media_type)} {layer.digest}"
-    if result.digest:
-        yield f"  image   {result.digest} (what oci:// URLs compare)"
+def _show(
+    target: str,
+    result: Judged,
+    wanted: Asked,
+    as_json: bool,
+    release: str = "",
+    outcome: Outcome | str | None = None,
+) -> int:
+    """Print the answer, with that of a trial or why there was none; the exit code."""
+    data = verdicts.as_data(target, result, wanted)
+    ok = data["ok"] and (outcome is None or (isinstance(outcome, Outcome) and outcome.ok))
+    if as_json:
+        if isinstance(outcome, Outcome):
+            data["run"] = trial.as_data(outcome, release)
+        elif outcome:
+            data["run"] = {"envoy": release, "ok": None, "skipped": outcome}
+        click.echo(json.dumps(data | {"ok": ok}, indent=2))
+        return 0 if ok else REFUSED
+    for line in verdicts.lines(target, result, wanted):
+        click.echo(line)
+    if isinstance(outcome, Outcome):
+        for line in trial.lines(outcome, release):
+            click.echo(line)
+    elif outcome:
+        click.echo(f"  run     {outcome}")
+    return 0 if ok else REFUSED

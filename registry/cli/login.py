@@ -20,7 +20,10 @@ _CLIENT = "sidecargo"
 
 
 class Login:
-    """The Authorization headers for one registry, by scope (`repository:NAME:pull,push`)."""
+    """The Authorization headers for one registry, by scope.
+
+    A scope is `repository:NAME:pull,push`, or several of them with a space between.
+    """
 
     def __init__(self, host: str, transport: Transport, find: Callable[[], Credential | None]) -> None:
         self._host = host
@@ -55,10 +58,10 @@ class Login:
                 f"{self._host} sends to {realm[:200]!r} for a token: no safe place for a credential.",
                 "Its administrator has to give an https realm.",
             )
-        query = {"service": asked.parameters.get("service", ""), "scope": scope}
-        query = {name: value for name, value in query.items() if value}
+        service = asked.parameters.get("service", "")
+        query = {"service": service} if service else {}
         if credential.identity_token:
-            form = {"grant_type": "refresh_token", "client_id": _CLIENT, **query}
+            form = {"grant_type": "refresh_token", "client_id": _CLIENT, **query, "scope": scope}
             answer = self._transport.send(
                 "POST",
                 realm,
@@ -67,8 +70,12 @@ class Login:
             )
         else:
             joint = "&" if urlsplit(realm).query else "?"
+            # Several are parameters of their own here, and words of one in the form above.
+            scopes = [("scope", one) for one in scope.split()]
             headers = {"Authorization": credential.basic} if credential.basic else {}
-            answer = self._transport.send("GET", f"{realm}{joint}{urlencode(query)}", headers)
+            answer = self._transport.send(
+                "GET", f"{realm}{joint}{urlencode([*query.items(), *scopes])}", headers
+            )
         if answer.status != 200:
             raise answer.refusal(f"{self._host} gives no token for {scope}")
         return f"Bearer {self._token(answer.body(_MAX_TOKEN))}"

@@ -14,7 +14,7 @@ from registry.cli.failure import REFUSED, UNUSABLE
 from registry.cli.terminal import printable
 from storage.errors import RegistryError
 
-_COMMANDS = ("check", "config", "keys", "push", "serve")
+_COMMANDS = ("check", "config", "keys", "promote", "push", "serve", "why", "yaml")
 _INTERRUPTED = 130
 
 

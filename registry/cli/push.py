@@ -3,92 +3,123 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from io import BytesIO
-from typing import BinaryIO, cast
+import mmap
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 import click
 
 from registry.cli.failure import Failure, Refusal
-from registry.cli.judged import Judged, judged
+from registry.cli.judged import judged
 from registry.cli.reference import Reference
 from registry.cli.remote import Remote, Stored
-from registry.cli.targets import opened
-from registry.cli.terminal import printable, progress
-from registry.cli.transport import RemoteError
-from registry.cli.wrap import Wrapped, wrapped
+from registry.cli.send import copy, send
+from registry.cli.sources import Image
+from registry.cli.targets import Target, opened
+from registry.cli.unwrap import Unwrapped, unwrapped
+from registry.cli.wrap import wrapped
+from registry.publish.inspect import Findings, inspect_module
+from registry.releases import NEWEST
+from registry.verdict import Problem
 from storage.digest import Digest
 from storage.errors import DigestInvalid, NameInvalid
-from storage.manifest import OCI_MANIFEST
+from storage.manifest import Descriptor
+
+
+@dataclass(frozen=True, slots=True)
+class Pushed:
+    """What the registry stored, and a line on what was done to the target."""
+
+    stored: Stored
+    did: str
 
 
 @click.command()
 @click.argument("target")
 @click.argument("destination", metavar="HOST/REPO:TAG")
+@click.option("--file", metavar="PATH", default="", help="The module in an artifact that holds several.")
+@click.option(
+    "--platform",
+    metavar="OS/ARCH",
+    default="",
+    help="The image in an index whose images hold different ones.",
+)
 @click.option("--plain-http", multiple=True, metavar="HOST", help="Speak plain HTTP to this registry.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def command(target: str, destination: str, plain_http: tuple[str, ...], as_json: bool) -> None:
+def command(
+    target: str, destination: str, file: str, platform: str, plain_http: tuple[str, ...], as_json: bool
+) -> None:
     """Push a plugin as an image that istio-agent and Envoy Gateway load; docker is not needed.
 
     TARGET is a .wasm file or - (standard input), the folder of an OCI layout, the archive of docker
-    save, or HOST/REPO:TAG; docker's credentials are used. A plugin that does not load is not pushed.
+    save, or HOST/REPO:TAG (docker's credentials are used), in whatever layout: as oras, wkg,
+    wasm-to-oci, buildah or an ARM laptop made it, packed by gzip, zstd or not. The module is found,
+    checked, and wrapped anew; annotations and labels that describe it are kept. A plugin that does
+    not load is not pushed.
+
+    An image that loads as it is, is copied byte for byte: its digest stays, and what was signed or
+    attested for that digest stays true. Of an index it is the image for linux/amd64.
 
     \b
     Example:
       sidecargo push plugin.wasm localhost:5000/acme/plugin:v1
+      sidecargo push ghcr.io/acme/plugin:v1 registry.example.com/acme/plugin:v1
       docker save acme/plugin:v1 | sidecargo push - registry.example.com/acme/plugin:v1
     """
     reference = _destination(destination)
-    with opened(target, plain_http) as found, judged(found) as result:
-        module = _loadable(target, result)
-        with (
-            wrapped(module, result.findings.module.size if result.findings.module else 0) as image,
-            Remote(reference.host, plain_http=reference.host in plain_http) as remote,
-        ):
-            stored = send(image, reference, remote)
+    with (
+        opened(target, plain_http, unpack=True) as found,
+        Remote(reference.host, plain_http=reference.host in plain_http) as remote,
+    ):
+        pushed = push(found, reference, remote, file=file, platform=platform)
     if as_json:
-        click.echo(json.dumps({"reference": str(reference), "digest": str(stored.digest)}, indent=2))
+        said = {"reference": str(reference), "digest": str(pushed.stored.digest), "did": pushed.did}
+        click.echo(json.dumps(said, indent=2))
     else:
-        for line in _next(reference, stored.digest):
+        for line in (pushed.did, *_next(reference, pushed.stored.digest)):
             click.echo(line)
-    for warning in stored.warnings:
+    for warning in pushed.stored.warnings:
         click.echo(f"warning: {warning}", err=True)
 
 
-def send(image: Wrapped, reference: Reference, remote: Remote) -> Stored:
-    """Push an image, blobs before the manifest, with progress; Refusal when the registry does not take it."""
-    name = reference.repository
-    tag = str(reference.target)
-    try:
-        with progress(f"pushing {printable(name, 60)}", image.layer.size) as advance:
-            watched = cast(BinaryIO, _Watched(image.packed, advance))
-            remote.put_blob(name, image.layer.digest, image.layer.size, watched)
-            advance(image.layer.size - watched.tell())  # what was there already is done too
-        remote.put_blob(name, image.config_digest, len(image.config), BytesIO(image.config))
-        return remote.put_manifest(name, tag, image.manifest, OCI_MANIFEST)
-    except RemoteError as error:
-        raise Refusal(error.message) from None
+def push(
+    target: Target, reference: Reference, remote: Remote, *, file: str = "", platform: str = ""
+) -> Pushed:
+    """Push what was opened; `file` and `platform` choose where several modules could be meant.
+
+    Raises Refusal for what does not load, for what is not clear and for what the registry does not
+    take; Failure for parts that cannot be read.
+    """
+    if isinstance(target, Image) and not file and not platform:
+        with judged(target) as result:
+            if result.digest and not _problems(result.findings):
+                image = result.findings.image or Descriptor(target.manifest.media_type, result.digest, 0)
+                stored = copy(image, target.source, reference, remote)
+                return Pushed(stored, f"copied {_which(target, result.findings)}: it loads as it is")
+    with unwrapped(target, file=file, platform=platform) as taken:
+        _refuse_what_does_not_load(target.name, taken)
+        with wrapped(taken.module, taken.size, taken.about) as image_made:
+            return Pushed(send(image_made, reference, remote), f"took {taken.where}")
 
 
-class _Watched:
-    """A file that tells how far it has been read."""
+def _which(target: Image, findings: Findings) -> str:
+    return "the image for linux/amd64" if findings.image and target.manifest.is_index else "the image"
 
-    def __init__(self, file: BinaryIO, advance: Callable[[int], None]) -> None:
-        self._file = file
-        self._advance = advance
 
-    def read(self, size: int = -1) -> bytes:
-        piece = self._file.read(size)
-        self._advance(len(piece))
-        return piece
+def _refuse_what_does_not_load(name: str, taken: Unwrapped) -> None:
+    if taken.size == 0:
+        problems = _problems(inspect_module(b""))
+    else:
+        with mmap.mmap(taken.module.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            problems = _problems(inspect_module(data))
+    if problems:
+        raise Refusal("\n".join(f"{name} does not load: {problem}" for problem in problems))
 
-    def tell(self) -> int:
-        return self._file.tell()
 
-    def seek(self, offset: int) -> int:
-        # A request that is sent again begins anew, and so does its bar.
-        self._advance(offset - self._file.tell())
-        return self._file.seek(offset)
+def _problems(findings: Findings) -> tuple[Problem, ...]:
+    """What keeps it from loading anywhere with the newest Envoy; older ones are the registry's business."""
+    found = (problem for verdict in findings.verdicts for problem in verdict.among((NEWEST,)).problems)
+    return tuple(dict.fromkeys(found))
 
 
 def _destination(text: str) -> Reference:
@@ -99,13 +130,6 @@ def _destination(text: str) -> Reference:
     if isinstance(reference.target, Digest):
         raise Failure(f"{text} names a digest, which the content decides.", "Push to HOST/REPO:TAG.")
     return reference
-
-
-def _loadable(target: str, result: Judged) -> BinaryIO:
-    if result.findings.ok and result.module:
-        return result.module
-    problems = "\n".join(f"{target} does not load: {problem}" for problem in result.findings.problems)
-    raise Refusal(problems or f"{target} holds no plugin.")
 
 
 def _next(reference: Reference, digest: Digest) -> Iterator[str]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import IO
-from urllib.parse import quote, urljoin, urlsplit
+from urllib.parse import quote, urlencode, urljoin, urlsplit
 
 from registry.cli import credentials
 from registry.cli.credentials import Credential
@@ -16,9 +17,11 @@ from registry.cli.terminal import printable
 from registry.cli.transport import Answer, RemoteError, Transport
 from storage.digest import Digest, hasher
 from storage.errors import DigestInvalid
-from storage.manifest import MEDIA_TYPES, Descriptor
+from storage.manifest import MEDIA_TYPES, OCI_INDEX, Descriptor
 
 MAX_MANIFEST = 4 << 20
+
+_NEXT = re.compile(r"""<([^<>]*)>\s*;\s*rel="?next\b""")
 
 # Docker Hub answers under another name than the one people write, and is logged in to by a third.
 _HUB = "docker.io"
@@ -37,10 +40,14 @@ class Fetched:
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """A manifest that a registry took; `warnings` are its own words."""
+    """A manifest that a registry took; `warnings` are its own words.
+
+    `as_referrer` is whether it took note of the manifest's subject (`OCI-Subject`).
+    """
 
     digest: Digest
     warnings: tuple[str, ...]
+    as_referrer: bool = False
 
 
 class Remote:
@@ -70,13 +77,21 @@ class Remote:
     ) -> None:
         self._transport.close()
 
+    @property
+    def origin(self) -> str:
+        """Scheme and host that it is spoken to by; found out when it is asked for first."""
+        if not self._origin:
+            tls = not is_loopback(self._api) or self._transport.speaks_tls(self._api)
+            self._origin = f"{'https' if tls else 'http'}://{self._api}"
+        return self._origin
+
     def manifest(self, repository: str, target: str | Digest) -> Fetched:
         """The manifest that a tag or a digest names; its bytes are checked against the digest."""
         name = f"{self.host}/{repository}{'@' if isinstance(target, Digest) else ':'}{target}"
         answer = self._ask(
             "GET",
             self._url(repository, f"manifests/{target}"),
-            f"repository:{repository}:pull",
+            _pulling(repository),
             {"Accept": ", ".join(MEDIA_TYPES)},
         )
         if answer.status != 200:
@@ -90,11 +105,17 @@ class Remote:
             raise RemoteError(f"{name}: the manifest hashes to {actual}, not to {expected}.")
         return Fetched(body, media_type, actual)
 
+    def report(self, repository: str, target: str | Digest) -> Answer:
+        """What the registry's report on a tag or a digest answers, not yet read: only ours have one."""
+        joint = "@" if isinstance(target, Digest) else ":"
+        url = urljoin(self._url(repository, ""), f"/plugins/{repository}{joint}{target}")
+        return self._ask("GET", url, _pulling(repository), {"Accept": "application/json"})
+
     def blob(self, repository: str, descriptor: Descriptor) -> Iterator[bytes]:
         """A blob in pieces; a size or digest other than the descriptor's is an error at the last piece."""
         name = f"{self.host}/{repository}@{descriptor.digest}"
         answer = self._ask(
-            "GET", self._url(repository, f"blobs/{descriptor.digest}"), f"repository:{repository}:pull", {}
+            "GET", self._url(repository, f"blobs/{descriptor.digest}"), _pulling(repository), {}
         )
         if answer.status != 200:
             raise answer.refusal(name)
@@ -114,6 +135,20 @@ class Remote:
             raise answer.refusal(f"{self.host}/{repository}@{digest}")
         answer.drop()
         return answer.status == 200
+
+    def mount_blob(self, repository: str, digest: Digest, source: str) -> bool:
+        """Take a blob over from the repository `source` of the same registry; whether that was possible."""
+        query = urlencode({"mount": str(digest), "from": self._named(source)})
+        scope = f"{_pushing(repository)} {_pulling(source)}"
+        answer = self._ask("POST", f"{self._url(repository, 'blobs/uploads/')}?{query}", scope, {})
+        answer.drop()
+        if answer.status == 202 and (session := answer.headers.get("Location")):
+            # It began an upload instead, which nobody goes on with here.
+            url = urljoin(self._url(repository, "blobs/uploads/"), session)
+            self._ask("DELETE", url, _pushing(repository), {}).drop()
+        if answer.status >= 500:
+            raise answer.refusal(f"{self.host}/{repository} does not mount the blob {digest}")
+        return answer.status == 201
 
     def put_blob(self, repository: str, digest: Digest, size: int, content: IO[bytes]) -> None:
         """Upload a blob of `size` bytes from a seekable file, unless it is there already."""
@@ -153,12 +188,30 @@ class Remote:
         if answer.status != 201:
             raise answer.refusal(f"{name} is refused")
         warnings = tuple(printable(warning) for warning in answer.headers.getlist("Warning"))
+        as_referrer = bool(answer.headers.get("OCI-Subject"))
         said = _digest(answer.headers.get("Docker-Content-Digest", ""))
         answer.drop()
         expected = Digest.of(body, said.algorithm if said else "sha256")
         if said and said != expected:
             raise RemoteError(f"{name}: the registry stored {said}, but {expected} was sent.")
-        return Stored(expected, warnings)
+        return Stored(expected, warnings, as_referrer)
+
+    def referrers_page(self, repository: str, digest: Digest, page: str = "") -> tuple[Fetched | None, str]:
+        """A page of the referrers API (an index), and the URL of the next ("": the last).
+
+        None where the registry has no such API.
+        """
+        url = self._url(repository, f"referrers/{digest}")
+        if page:
+            url = urljoin(url, page)
+        answer = self._ask("GET", url, _pulling(repository), {"Accept": OCI_INDEX})
+        if answer.status != 200:
+            if answer.status in (401, 403, 429) or answer.status >= 500:
+                raise answer.refusal(f"{self.host}/{repository}@{digest}")
+            answer.drop()
+            return None, ""
+        body = answer.body(MAX_MANIFEST)
+        return Fetched(body, OCI_INDEX, Digest.of(body)), _next(answer)
 
     def _ask(
         self,
@@ -184,16 +237,24 @@ class Remote:
         return self._transport.send(method, url, _authorized(headers, self._login.header(scope)), body)
 
     def _url(self, repository: str, rest: str) -> str:
-        if not self._origin:
-            tls = not is_loopback(self._api) or self._transport.speaks_tls(self._api)
-            self._origin = f"{'https' if tls else 'http'}://{self._api}"
-        if self.host == _HUB and "/" not in repository:
-            repository = f"library/{repository}"
-        return f"{self._origin}/v2/{repository}/{rest}"
+        return f"{self.origin}/v2/{self._named(repository)}/{rest}"
+
+    def _named(self, repository: str) -> str:
+        return f"library/{repository}" if self.host == _HUB and "/" not in repository else repository
+
+
+def _pulling(repository: str) -> str:
+    return f"repository:{repository}:pull"
 
 
 def _pushing(repository: str) -> str:
     return f"repository:{repository}:pull,push"
+
+
+def _next(answer: Answer) -> str:
+    """Where the Link header leads (RFC 8288), if it does."""
+    links = _NEXT.findall(answer.headers.get("Link", ""))
+    return links[0] if links else ""
 
 
 def _authorized(headers: Mapping[str, str], header: str) -> dict[str, str]:

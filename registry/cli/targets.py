@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from registry.cli import docker_save, layout
+from registry.cli import docker_save, layout, packed
 from registry.cli.failure import Failure
 from registry.cli.files import Archive, Files, Folder
 from registry.cli.reference import Reference
@@ -37,20 +37,22 @@ Target = Bare | Image
 
 
 @contextmanager
-def opened(text: str, plain_http: Collection[str] = ()) -> Iterator[Target]:
+def opened(text: str, plain_http: Collection[str] = (), *, unpack: bool = False) -> Iterator[Target]:
     """What `text` names: `-`, a file, a folder, either with `:NAME` of an image in it, or a reference.
 
-    `plain_http` are the hosts that are spoken to without TLS. Raises Failure for what cannot be read.
+    `plain_http` are the hosts that are spoken to without TLS. With `unpack`, a file that is gzip or
+    zstd is taken for what it holds, and a tar that is no image for a file. Raises Failure for what
+    cannot be read.
     """
     with ExitStack() as stack:
         if text == STDIN:
-            yield _file(_spooled(sys.stdin.buffer, stack), "standard input", "", stack)
+            yield _file(_spooled(sys.stdin.buffer, stack), "standard input", "", stack, unpack)
         elif found := _path(text):
             path, name = found
             yield (
                 _folder(path, name, stack)
                 if path.is_dir()
-                else _file(_open(path, stack), str(path), name, stack)
+                else _file(_open(path, stack), str(path), name, stack, unpack)
             )
         else:
             yield _remote(_reference(text), plain_http, stack)
@@ -109,18 +111,35 @@ def _spooled(source: BinaryIO, stack: ExitStack) -> BinaryIO:
     return file
 
 
-def _file(file: BinaryIO, name: str, wanted: str, stack: ExitStack) -> Target:
+def _file(file: BinaryIO, name: str, wanted: str, stack: ExitStack, unpack: bool) -> Target:
+    if unpack:
+        file = _unpacked(file, name, stack)
     is_tar = tarfile.is_tarfile(file)
     file.seek(0)
     if is_tar:
         archive = stack.enter_context(Archive(file, name))
-        return _stored(archive, wanted, stack)
+        if not unpack or wanted or docker_save.is_docker_save(archive) or layout.is_layout(archive):
+            return _stored(archive, wanted, stack)
     if wanted:
         raise Failure(f"{name} is no archive, so it has no image {wanted!r}.")
     try:
         return Bare(name, stack.enter_context(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)))
     except ValueError:  # an empty file cannot be mapped
         return Bare(name, b"")
+
+
+def _unpacked(file: BinaryIO, name: str, stack: ExitStack) -> BinaryIO:
+    if not packed.packing(file.read(4)):
+        file.seek(0)
+        return file
+    content = stack.enter_context(tempfile.TemporaryFile())  # noqa: SIM115 - the stack closes it
+    try:
+        packed.unpack(file, content, packed.Budget(_MAX_STDIN))
+    except packed.OverBudget:
+        raise Failure(f"{name} unpacks to more than {_MAX_STDIN} bytes.", "Give the module itself.") from None
+    except packed.Damaged as error:
+        raise Failure(f"{name} cannot be unpacked: {error}.", "Pack it again.") from None
+    return content
 
 
 def _folder(path: Path, wanted: str, stack: ExitStack) -> Image:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import unicodedata
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import TracebackType
 
 import click
 
@@ -28,6 +30,44 @@ def progress(label: str, size: int) -> Iterator[Callable[[int], None]]:
         return
     with click.progressbar(length=size, label=label, file=sys.stderr, show_pos=False) as bar:
         yield bar.update
+
+
+class Status:
+    """What long work tells on stderr: one line that changes on a terminal, else a line a thousand steps.
+
+    A context: at its end the line is gone.
+    """
+
+    STEPS = 1000
+
+    def __init__(self) -> None:
+        self._is_terminal = sys.stderr.isatty()
+        self._told = 0
+        self._shown = False
+
+    def __enter__(self) -> Status:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.clear()
+
+    def show(self, text: str, steps: int) -> None:
+        """Tell how far it is, `steps` in all."""
+        if self._is_terminal:
+            width = shutil.get_terminal_size().columns - 1
+            click.echo(f"\r\033[K{printable(text, width)}", nl=False, err=True)
+            self._shown = True
+        elif steps // self.STEPS > self._told:
+            self._told = steps // self.STEPS
+            click.echo(printable(text), err=True)
+
+    def clear(self) -> None:
+        """Take the line away, before something else is written."""
+        if self._shown:
+            click.echo("\r\033[K", nl=False, err=True)
+            self._shown = False
 
 
 def _ignored(_: int) -> None:

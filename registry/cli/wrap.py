@@ -1,6 +1,6 @@
 """A module as an image that istio-agent, Envoy Gateway and every registry take: one OCI tar+gzip layer.
 
-The same module gives the same bytes, so a second push changes no digest.
+The same module, said the same about, gives the same bytes: a second push changes no digest.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, BinaryIO, cast
 
+from registry.cli.about import About
 from registry.consumers.istio import OCI_LAYER
 from storage.digest import Digest
 from storage.manifest import OCI_MANIFEST, Descriptor
@@ -24,6 +25,7 @@ FILE_NAME = "plugin.wasm"
 _CHUNK = 1 << 20
 # Smaller than the default's by some percent, and a plugin is pushed once and pulled often.
 _LEVEL = 9
+_NOTHING = About()
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +45,11 @@ class Wrapped:
 
 
 @contextmanager
-def wrapped(module: BinaryIO, size: int) -> Iterator[Wrapped]:
-    """Wrap the `size` bytes of a module; its layer is in a temporary file as long as the context is."""
+def wrapped(module: BinaryIO, size: int, about: About = _NOTHING) -> Iterator[Wrapped]:
+    """Wrap the `size` bytes of a module; its layer is in a temporary file as long as the context is.
+
+    `about` is what the image is to say about itself.
+    """
     with tempfile.TemporaryFile() as packed:
         with gzip.GzipFile("", "wb", _LEVEL, packed, mtime=0) as packing:
             unpacked = _Hashed(packing)
@@ -58,7 +63,7 @@ def wrapped(module: BinaryIO, size: int) -> Iterator[Wrapped]:
         config = _json(
             {
                 "architecture": "amd64",
-                "config": {},
+                "config": {"Labels": dict(about.labels)} if about.labels else {},
                 "os": "linux",
                 "rootfs": {"diff_ids": [f"sha256:{unpacked.hash.hexdigest()}"], "type": "layers"},
             }
@@ -70,6 +75,7 @@ def wrapped(module: BinaryIO, size: int) -> Iterator[Wrapped]:
                 "config": Descriptor(CONFIG_TYPE, Digest.of(config), len(config)).to_json(),
                 "layers": [layer.to_json()],
             }
+            | ({"annotations": dict(about.annotations)} if about.annotations else {})
         )
         packed.seek(0)
         yield Wrapped(manifest, config, Digest.of(config), layer, packed)

@@ -1,13 +1,15 @@
 """A gzip stream, inflated in steps and never further than asked: what Go's compress/gzip would give.
 
 Members follow one another as one stream. Bytes before a fault are given, as Go gives them; then the
-stream ends and `fault` says why.
+stream ends and `fault` says why. Only the reserved flags of a member's header are a fault here alone.
 """
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Callable, Iterable, Iterator
+from typing import Protocol, cast
+
+from zlib_ng import zlib_ng  # what zlib refuses it refuses, in half the time
 
 MAX_MEMBERS = 100_000
 _STEP = 16 << 10  # of the input at once: zlib copies the rest of it at every call
@@ -15,6 +17,19 @@ _PIECE = 256 << 10  # of the output at once
 _SLACK = 16 << 20  # of input over the limit: what does not shrink grows a little
 _HEAD = 300
 _WRAPPED = 31  # zlib's number for a gzip header and trailer
+_ERROR = cast(type[Exception], zlib_ng.error)
+
+
+class _Engine(Protocol):
+    """An inflater, as zlib has it; the library's own stubs leave out `copy`."""
+
+    unused_data: bytes
+    unconsumed_tail: bytes
+    eof: bool
+
+    def decompress(self, data: bytes, max_length: int, /) -> bytes: ...
+
+    def copy(self) -> _Engine: ...
 
 
 class Gunzip:
@@ -77,14 +92,14 @@ class Gunzip:
         return bool(self._piece)
 
     def _inflate(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
-        engine, fed, members = zlib.decompressobj(_WRAPPED), False, 0
+        engine, fed, members = _engine(), False, 0
         for step in self._steps(chunks):
             data, fed, full = step, True, False
             while data or full:
                 before = engine.copy()
                 try:
                     out = engine.decompress(data, _PIECE)
-                except zlib.error as error:
+                except _ERROR as error:
                     yield from _sound(before, data)
                     self.fault = f"gzip: {str(error).rpartition(': ')[2]}"
                     return
@@ -94,7 +109,7 @@ class Gunzip:
                 data = engine.unconsumed_tail
                 if engine.eof:
                     data, full = engine.unused_data, False
-                    engine, fed = zlib.decompressobj(_WRAPPED), bool(data)
+                    engine, fed = _engine(), bool(data)
                     members += 1
                     if members > MAX_MEMBERS:
                         self.fault = f"gzip: more than {MAX_MEMBERS} members"
@@ -115,17 +130,19 @@ class Gunzip:
                 yield data
 
 
-def _sound(engine: zlib._Decompress, data: bytes) -> Iterator[bytes]:
-    """What the failed step would have given before the fault: zlib keeps it back, Go does not."""
-    step = _PIECE
-    while step:
-        attempt = engine.copy()
+def _engine() -> _Engine:
+    return cast(_Engine, zlib_ng.decompressobj(_WRAPPED))
+
+
+def _sound(engine: _Engine, data: bytes) -> Iterator[bytes]:
+    """What the failed step would have given before the fault: zlib keeps it back, Go does not.
+
+    Byte for byte: zlib reads on as long as it has input, and says of its output only when all went well.
+    """
+    for at in range(len(data)):
         try:
-            out = attempt.decompress(data, step)
-        except zlib.error:
-            step //= 2
-            continue
-        engine, data = attempt, attempt.unconsumed_tail
-        if not out:
+            out = engine.decompress(data[at : at + 1], 0)
+        except _ERROR:
             return
-        yield out
+        if out:
+            yield out

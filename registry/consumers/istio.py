@@ -1,9 +1,20 @@
-"""Which layer istio-agent takes a plugin from: istio.io/istio pkg/wasm/imagefetcher.go, in its own order.
+"""What istio-agent takes: istio.io/istio pkg/wasm, imagefetcher.go and cache.go, in its own order.
 
 1. An index is resolved for linux/amd64 (go-containerregistry pkg/v1/remote/index.go, childByPlatform).
 2. A manifest that says of itself that it is docker's: the last layer, docker's tar+gzip (shape A).
 3. Any other: first the last layer, OCI's tar+gzip (shape B); when that does not give a plugin,
    exactly two layers, the first of the raw type among them (shape C).
+4. In a tar the first entry whose base name is plugin.wasm, among the first 256 MiB. For every entry
+   before it memory is allocated as large as its header claims.
+5. Of a raw layer the first 256 MiB, since Istio 1.30; all of it before.
+6. What was found has 8 bytes at least and begins with \\0asm.
+
+No release is told apart: pkg/wasm was compared from release-1.24 (go-containerregistry 0.20.2) to
+release-1.31 and master of August 2026 (0.21.6, in 1.29 and 1.30 0.21.9), and only the cut of rule 5
+is new, which is refused for all. What did change is where agents connect to, not what they take.
+
+Envoy Gateway's code is a copy of this: `envoy_gateway` has what differs. So what is refused by rules
+1 to 3 and 6 is refused by both, in the same words.
 """
 
 from __future__ import annotations
@@ -19,7 +30,14 @@ OCI_LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
 RAW_LAYER = "application/vnd.module.wasm.content.layer.v1+wasm"
 RUNNABLE_TYPES = frozenset((DOCKER_LAYER, OCI_LAYER, RAW_LAYER))
 
+AGENTS = "Istio and Envoy Gateway"
+LIMIT = 256 << 20
+"""Bytes that an agent reads of a layer once it is inflated, and of a module."""
+
 PUSH = "sidecargo push main.wasm HOST/REPO:TAG"
+# What is pushed by docker lies under that very name in docker's own store.
+SAVED = "docker save HOST/REPO:TAG | sidecargo push - HOST/REPO:TAG"
+SMALLER = "Build it smaller: strip names and debug information (-ldflags '-s -w', wasm-opt -Oz)."
 _LOOKALIKES = frozenset(
     ("application/vnd.wasm.content.layer.v1+wasm", "application/vnd.wasm.content.layer.v1")
 )
@@ -59,15 +77,15 @@ def child(index: Manifest) -> Descriptor | Problem:
         if platform is None or (platform.os, platform.architecture) == ("linux", "amd64"):
             return entry
     others = dict.fromkeys(
-        str(entry.platform)[:20]
+        str(entry.platform)[:14]
         for entry in index.manifests
         if entry.platform and entry.platform.os != _ATTESTATION
     )
     has = ", ".join(list(others)[:2]) or "no image at all"
     return Problem(
         "no-linux-amd64",
-        f"istio-agent: no child with platform linux/amd64 in the index; it has {has}.",
-        "Wasm has no CPU: docker buildx build --platform linux/amd64 --push -t HOST/REPO:TAG .",
+        f"{AGENTS}: no child with platform linux/amd64 in the index: {has}.",
+        f"Add --platform linux/amd64, or: {SAVED}",
     )
 
 
@@ -79,7 +97,7 @@ def layer(manifest: Manifest) -> Layer | Problem:
     if not layers:
         return Problem(
             "no-layers",
-            "istio-agent: number of layers must be greater than zero: the image is empty.",
+            f"{AGENTS}: number of layers must be greater than zero: the image is empty.",
             "In the Dockerfile: FROM scratch, then COPY main.wasm ./plugin.wasm",
         )
     types = [_type_seen(manifest, entry) for entry in layers]
@@ -94,6 +112,26 @@ def layer(manifest: Manifest) -> Layer | Problem:
     if types[-1] == OCI_LAYER:
         return Layer(layers[-1], Form.TAR_GZIP, len(layers), otherwise=raw)
     return raw or _refusal(manifest, types, OCI_LAYER)
+
+
+def oversized(name: str, size: int) -> Problem:
+    """Rule 4: an entry before the plugin that claims more than is ever read."""
+    return Problem(
+        "entry-too-large",
+        f"{name} claims {size} bytes: istio-agent allocates that at once and may crash.",
+        "Build FROM scratch with nothing but COPY main.wasm ./plugin.wasm",
+    )
+
+
+def too_large(size: int) -> Problem | None:
+    """Rules 4 and 5, and the same of what is fetched by URL (httpfetcher.go): a module that is cut."""
+    if size <= LIMIT:
+        return None
+    return Problem(
+        "module-too-large",
+        f"the module is over {LIMIT >> 20} MiB: istio-agent cuts it, Envoy Gateway refuses it.",
+        SMALLER,
+    )
 
 
 def _type_seen(manifest: Manifest, entry: Descriptor) -> str:
@@ -111,7 +149,7 @@ def _unknown_digest(entries: tuple[Descriptor | None, ...]) -> Problem | None:
         if entry and entry.digest.algorithm != "sha256":
             return Problem(
                 "digest-not-sha256",
-                f'istio-agent: unsupported hash: "{entry.digest.algorithm}".',
+                f'{AGENTS}: unsupported hash: "{entry.digest.algorithm}".',
                 "Push it with sha256 digests, the default of every tool.",
             )
     return None
@@ -124,11 +162,11 @@ def _refusal(manifest: Manifest, types: list[str], expected: str) -> Problem:
         if expected == DOCKER_LAYER:
             return Problem(
                 "raw-layer-in-docker-manifest",
-                "istio-agent takes no raw Wasm layer from a Docker manifest.",
+                f"{AGENTS} take no raw Wasm layer from a Docker manifest.",
                 f"Use an OCI manifest: {PUSH}",
             )
         code = "raw-layer-alone" if count == 1 else "raw-layer-among-many"
-        return Problem(code, f"istio-agent: number of layers must be 2 but got {count}.", f"Mend it: {PUSH}")
+        return Problem(code, f"{AGENTS}: number of layers must be 2 but got {count}.", f"Mend it: {PUSH}")
     if last in (DOCKER_LAYER, OCI_LAYER):
         return _mixed(manifest, last)
     if found := _by_type(last, expected):
@@ -136,12 +174,12 @@ def _refusal(manifest: Manifest, types: list[str], expected: str) -> Problem:
     if expected in types:
         return Problem(
             "wasm-layer-not-last",
-            f"istio-agent reads only the last of {count} layers, and its type is {_shown(last)}.",
+            f"{AGENTS} read only the last of {count} layers, and its type is {_shown(last)}.",
             "Make the COPY to ./plugin.wasm the last layer of the image.",
         )
     return Problem(
         "layer-type",
-        f"istio-agent: invalid media type {_shown(last)} (expect {expected}).",
+        f"{AGENTS}: invalid media type {_shown(last)} (expect {expected}).",
         f"Mend it: {PUSH}",
     )
 
@@ -150,14 +188,14 @@ def _mixed(manifest: Manifest, last: str) -> Problem:
     if manifest.media_type == DOCKER_MANIFEST and not manifest.states_type:
         return Problem(
             "type-not-stated",
-            "the Docker manifest does not state its own mediaType, so istio-agent takes it for OCI's.",
+            "the Docker manifest does not state its own mediaType, so agents take it for OCI's.",
             f"Push it with docker, or: {PUSH}",
         )
     layers, manifests = ("Docker", "an OCI") if last == DOCKER_LAYER else ("OCI", "a Docker")
     return Problem(
         "mixed-types",
-        f"istio-agent: invalid media type: {layers} layers in {manifests} manifest.",
-        f"Let one tool write both: docker push, or {PUSH}",
+        f"{AGENTS}: invalid media type: {layers} layers in {manifests} manifest.",
+        f"Mend it: {SAVED}",
     )
 
 
@@ -165,30 +203,30 @@ def _by_type(last: str, expected: str) -> Problem | None:
     if last in _LOOKALIKES:
         return Problem(
             "lookalike-type",
-            f"istio-agent: the layer type {last} lacks 'module.': that is wasm-to-oci's, not a plugin's.",
+            f"{AGENTS}: the layer type {last} lacks 'module.': that is wasm-to-oci's, not a plugin's.",
             f"Mend it: {PUSH}",
         )
     if last == "application/wasm":
         return Problem(
             "wasm-artifact",
-            "istio-agent: invalid media type application/wasm, as wkg and oras push it.",
+            f"{AGENTS}: invalid media type application/wasm, as wkg and oras push it.",
             f"Mend it: {PUSH}",
         )
     if last.endswith(("+zstd", ".zstd")):
         return Problem(
             "zstd-layer",
-            "istio-agent reads gzip only; this layer is zstd.",
+            f"{AGENTS} read gzip only; this layer is zstd.",
             "buildx: --output type=image,push=true,compression=gzip,force-compression=true; "
             "podman push: --compression-format gzip",
         )
     if last in _TARS:
         return Problem(
             "plain-tar-layer",
-            f"istio-agent: invalid media type {last} (gzip is missing).",
+            f"{AGENTS}: invalid media type {last} (gzip is missing).",
             f"Push a gzipped layer: docker push, or {PUSH}",
         )
     return None
 
 
 def _shown(media_type: str) -> str:
-    return media_type if len(media_type) <= 60 else media_type[:57] + "..."
+    return media_type if len(media_type) <= 48 else media_type[:45] + "..."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 _OCTAL = re.compile(rb"[0-7]+")
 _DECIMAL = re.compile(rb"[+-]?[0-9]+")
@@ -14,6 +15,7 @@ class BadNumber(Exception):
     """A number that Go does not read, or a value that it does not allow."""
 
 
+@lru_cache(1 << 10)  # the headers of an archive are much alike
 def numeric(field: bytes) -> int:
     """A number field: octal, or base 256 when its first bit is set; raises BadNumber."""
     if field[0] & 0x80:

@@ -18,10 +18,12 @@ _FOREVER = "public, max-age=31536000, immutable"
 
 async def get(call: Call) -> Response:
     """The module that was extracted at the push; raises ManifestUnknown where the image holds none."""
-    _, witness, plugin = await find.plugin(call)
+    stored, witness, plugin = await find.plugin(call)
     if plugin.module is None:
         problem = plugin.findings.problems[0]
         raise ManifestUnknown(f"the image holds no module: {problem.message}", fix=problem.fix)
+    if not await call.services.examiner.has_module(call.repository, stored, plugin):
+        raise find.missing(call, stored)
     by_digest = isinstance(call.reference(), Digest)
     headers = {
         "Content-Type": "application/wasm",

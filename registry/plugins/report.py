@@ -1,51 +1,191 @@
-"""`/plugins/REPO:TAG`: what the gate found; JSON for programs, a page for people."""
+"""`/plugins/REPO:TAG`: what the gate found; JSON for programs, a page for people (docs/report.md)."""
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 from starlette.responses import Response
 
 from registry.api.call import Call
-from registry.plugins import find
+from registry.apply import resources
+from registry.apply.options import KINDS, Options
+from registry.plugins import find, signed
+from registry.plugins.signed import Signed
+from registry.publish import refusals
+from registry.publish.inspect import Findings
 from registry.publish.plugins import Plugin
+from registry.publish.policy import Policy, decide
+from registry.publish.refusals import Refusal
+from registry.releases import ENVOYS
+from registry.verdict import Verdict
 from registry.web import pages
 from storage.digest import Digest
+from storage.driver import Witness
+from storage.errors import ManifestInvalid, ManifestUnknown
+from storage.manifest import Descriptor
 
 
 async def get(call: Call) -> Response:
-    """The report of the manifest that the path names."""
-    descriptor, _, plugin = await find.plugin(call)
-    report = document(call, descriptor.digest, plugin)
-    if pages.wanted(call):
-        return pages.render(call, "report.html", report=report)
-    return pages.document(report)
+    """The report of the manifest that the path names, or of the push of it that was refused."""
+    repository, reference = call.repository, call.reference()
+    try:
+        descriptor, witness = await repository.find(reference)
+    except ManifestUnknown:
+        refusal = await refusals.find(repository, reference)
+        if refusal is None or refusal.warned:
+            raise
+        return _answer(call, "refused.html", refused(call, refusal))
+    plugin = await find.of(call, descriptor)
+    signatures, last = await asyncio.gather(
+        signed.look(repository, descriptor.digest, call.services.cosign_pub),
+        _last_refused(call, witness),
+    )
+    return _answer(call, "report.html", accepted(call, descriptor, plugin, signatures, last))
 
 
-def document(call: Call, digest: Digest, plugin: Plugin) -> dict[str, Any]:
-    """The report as JSON: the verdict a consumer, the module, and which digest to pin where."""
-    name = call.repository.name
+def accepted(
+    call: Call, descriptor: Descriptor, plugin: Plugin, signatures: Signed, last: dict[str, Any] | None
+) -> dict[str, Any]:
+    """The report of what is stored: who loads it, what it is, what to pin where, who signed it."""
+    name, image = call.repository.name, plugin.image
+    policy = call.services.publisher.policy_of(name)
+    ok = _passes(policy, plugin.findings, descriptor.digest)
+    consumers = {verdict.consumer: consumer(call, verdict, policy) for verdict in plugin.verdicts}
     module = None
-    if plugin.module:
-        module = {
-            "sha256": plugin.module.hex,
-            "size": plugin.size,
-            "abi": plugin.abi,
-            "sdk": plugin.sdk,
-            "path": f"/plugins/{name}@{digest}/plugin.wasm",
-        }
+    if plugin.facts:
+        module = plugin.facts.to_json() | {"path": f"/plugins/{name}@{descriptor.digest}/plugin.wasm"}
     return {
         "repository": name,
         "reference": str(call.reference()),
-        "digest": str(digest),
-        "ok": plugin.ok,
-        "consumers": {
-            verdict.consumer: {
-                "ok": verdict.ok,
-                "problems": [problem.to_json() for problem in verdict.problems],
-            }
-            for verdict in plugin.verdicts
+        "state": "accepted",
+        "digest": str(descriptor.digest),
+        "media_type": descriptor.media_type,
+        "ok": ok,
+        "policy": {
+            "mode": policy.mode,
+            "consumers": list(policy.consumers),
+            "envoys": list(policy.envoys),
         },
+        "consumers": consumers,
         "module": module,
-        "pin": {"oci": str(plugin.image), "http": plugin.module.hex if plugin.module else None},
+        "image": {
+            "digest": str(image),
+            "layers": [
+                {
+                    "media_type": layer.media_type,
+                    "size": layer.size,
+                    "digest": str(layer.digest),
+                    "plugin": layer.digest == plugin.layer,
+                }
+                for layer in plugin.layers
+            ],
+        },
+        "pin": {
+            "oci": str(image),
+            "http": plugin.module.hex if plugin.module else None,
+            "never": str(descriptor.digest) if descriptor.digest != image else None,
+        },
+        "signature": signatures.to_json("" if signatures.ours else _why_not_signed(ok, descriptor.digest)),
+        "links": {kind: f"/plugins/{name}@{image}/{kind}.yaml" for kind in _applicable(image, consumers)},
+        "last_refused": last,
     }
+
+
+def refused(call: Call, refusal: Refusal) -> dict[str, Any]:
+    """The report of a push that was refused, of which nothing is stored; the same names as `accepted`."""
+    return {
+        "repository": call.repository.name,
+        "reference": str(call.reference()),
+        "state": "refused",
+        "digest": str(refusal.digest),
+        "media_type": None,
+        "ok": False,
+        "consumers": None,
+        "policy": None,
+        "module": None,
+        "image": None,
+        "pin": None,
+        "signature": None,
+        "links": {},
+        "last_refused": told(refusal, is_last=True),
+    }
+
+
+def consumer(call: Call, verdict: Verdict, policy: Policy) -> dict[str, Any]:
+    """A verdict: `ok` in the Envoys that the policy asks for, `envoys` in each that we know."""
+    reference = call.reference()
+    name = (
+        f"{pages.host(call)}/{call.repository.name}:{'TAG' if isinstance(reference, Digest) else reference}"
+    )
+    return {
+        "ok": verdict.among(policy.envoys).ok,
+        "envoys": {release: verdict.among((release,)).ok for release in ENVOYS},
+        "problems": [problem.about(name).to_json() for problem in verdict.problems],
+    }
+
+
+def told(refusal: Refusal, *, is_last: bool) -> dict[str, Any]:
+    """A refusal or warning as JSON; `is_last` says that nothing was accepted here after it."""
+    return {
+        "reference": str(refusal.reference),
+        "digest": str(refusal.digest),
+        "at": datetime.fromtimestamp(int(refusal.at), UTC).isoformat().replace("+00:00", "Z"),
+        "is_last": is_last,
+        "direct": refusal.direct,
+        "warned": refusal.warned,
+        "code": refusal.code or None,
+        "message": refusal.message,
+        "problems": [problem.to_json() for problem in refusal.problems],
+    }
+
+
+async def _last_refused(call: Call, witness: Witness) -> dict[str, Any] | None:
+    """What was refused of this reference beside what is stored.
+
+    What was pushed by digest may have been a part of a push of this tag, or of any other: it is told
+    where it came later than the tag.
+    """
+    reference = call.reference()
+    refusal = await refusals.find(call.repository, reference)
+    if refusal is None:
+        return None
+    written = await call.repository.written(witness)
+    is_last = refusal.at >= written if refusal.warned else refusal.at > written
+    if not refusal.direct and not is_last:
+        return None
+    return told(refusal, is_last=is_last)
+
+
+def _applicable(image: Digest, consumers: Mapping[str, Any]) -> list[str]:
+    """The kinds that there is YAML for: none for a consumer that does not load it."""
+    if image.algorithm != "sha256":
+        return []
+    loading = {name for name, verdict in consumers.items() if verdict["ok"]}
+    return [kind for kind in KINDS if resources.consumer(kind, Options()) in loading]
+
+
+def _passes(policy: Policy, findings: Findings, digest: Digest) -> bool:
+    """Whether the gate would take it here if it enforced."""
+    try:
+        decide(replace(policy, mode="enforce"), findings, digest)
+    except ManifestInvalid:
+        return False
+    return True
+
+
+def _why_not_signed(ok: bool, digest: Digest) -> str:
+    if digest.algorithm != "sha256":
+        return "Only sha256 digests are signed."
+    if not ok:
+        return "What does not load is not signed."
+    return "No signature of the registry's key of now is here. Push it again to have it signed."
+
+
+def _answer(call: Call, template: str, report: dict[str, Any]) -> Response:
+    if pages.wanted(call):
+        return pages.render(call, template, report=report)
+    return pages.document(report)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from typing import BinaryIO
+import contextlib
+from collections.abc import AsyncIterator, Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any, BinaryIO
 
 from registry.consumers import attachments, istio
 from registry.publish import plugins
+from registry.publish.foresight import Foresight
 from registry.publish.inspect import inspect
 from registry.publish.plugins import Attachment, Found, Plugin
 from storage import manifest as manifests
@@ -22,11 +25,23 @@ AT_ONCE = 4
 """Images that a process takes apart at a time: each may take half a GiB of the spool, and a core."""
 
 
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """What the gate found in a manifest; where it was taken apart, its module is in the file `module`."""
+
+    found: Found
+    module: BinaryIO | None = None
+
+
 class Examiner:
-    """Takes images apart whose parts are in a repository. `spool` opens a temporary file."""
+    """Takes images apart whose parts are in a repository. `spool` opens a temporary file.
+
+    `foresight` is told of layers that come; what it found in them is not looked for again.
+    """
 
     def __init__(self, spool: Callable[[], BinaryIO]) -> None:
-        self.spool = spool
+        self._spool = spool
+        self.foresight = Foresight(spool)
         self._turns = asyncio.Semaphore(AT_ONCE)
         self._under_way: dict[tuple[str, Digest], asyncio.Task[Plugin | None]] = {}
 
@@ -38,45 +53,74 @@ class Examiner:
         found = plugins.from_record(await repository.derived.find(stored.digest))
         if found:
             return found if isinstance(found, Plugin) else None
-        key = (repository.name, stored.digest)
+        return await self._once(repository, stored.digest, lambda: self._again(repository, stored))
+
+    async def has_module(self, repository: Repository, stored: Descriptor, plugin: Plugin) -> bool:
+        """Whether the bytes of a plugin's module are to be had: what is gone is taken out again."""
+        if plugin.module is None:
+            return False
+        if await repository.derived.has_bytes(plugin.module, plugin.size):
+            return True
+        again = await self._once(repository, stored.digest, lambda: self._again(repository, stored))
+        return again is not None and again.module == plugin.module
+
+    @contextlib.asynccontextmanager
+    async def examined(
+        self, repository: Repository, manifest: Manifest, digest: Digest, *, anew: bool = False
+    ) -> AsyncIterator[Examined]:
+        """What the gate finds in a manifest: by a record (unless `anew`), else by taking it apart.
+
+        Raises BlobUnknown or ManifestUnknown where a part is not here, StoreError.
+        """
+        if await _is_attachment(repository, manifest):
+            yield Examined(Attachment())
+        elif not anew and (known := await _known(repository, manifest, digest)):
+            yield Examined(known)
+        else:
+            async with self._turns:
+                with failures_told(), self._spool() as module:
+                    findings = await inspect(
+                        manifest, _Stored(repository), module, self._spool, self.foresight.looked
+                    )
+                    yield Examined(plugins.of(findings, digest), module)
+
+    async def _once(
+        self, repository: Repository, digest: Digest, work: Callable[[], Coroutine[Any, Any, Plugin | None]]
+    ) -> Plugin | None:
+        key = (repository.name, digest)
         task = self._under_way.get(key)
         if task is None:
-            task = asyncio.ensure_future(self._again(repository, stored))
+            task = asyncio.create_task(work())
             self._under_way[key] = task
             task.add_done_callback(lambda _: self._under_way.pop(key))
         return await asyncio.shield(task)
 
-    async def examine(
-        self, repository: Repository, manifest: Manifest, digest: Digest, module: BinaryIO
-    ) -> Found:
-        """What the gate finds in a manifest: by a record, else by taking it apart, its module to `module`.
-
-        Raises BlobUnknown or ManifestUnknown where a part is not here.
-        """
-        if await _is_attachment(repository, manifest):
-            return Attachment()
-        known = await _known(repository, manifest, digest)
-        if known:
-            return known
-        async with self._turns:
-            findings = await inspect(manifest, _Stored(repository), module, self.spool)
-        return plugins.of(findings, digest)
-
-    async def keep(self, repository: Repository, digest: Digest, found: Found, module: BinaryIO) -> None:
-        """Keep the module, then the record; of what was known before, the module is there already."""
-        if isinstance(found, Plugin) and found.module:
-            await repository.derived.keep_bytes(found.module, found.size, _pieces(module))
-        await repository.derived.keep(digest, plugins.to_record(found))
-
     async def _again(self, repository: Repository, stored: Descriptor) -> Plugin | None:
         manifest = manifests.parse((await repository.get(stored.digest)).body, stored.media_type)
-        with failures_told(), self.spool() as module:
-            try:
-                found = await self.examine(repository, manifest, stored.digest, module)
-            except (BlobUnknown, ManifestUnknown):
-                return None
-            await self.keep(repository, stored.digest, found, module)
-        return found if isinstance(found, Plugin) else None
+        try:
+            async with self.examined(repository, manifest, stored.digest, anew=True) as examined:
+                await keep(repository, stored.digest, examined)
+        except (BlobUnknown, ManifestUnknown):
+            return None
+        return examined.found if isinstance(examined.found, Plugin) else None
+
+
+async def keep(repository: Repository, digest: Digest, examined: Examined) -> None:
+    """Keep what was found: the module, where it was taken out, then the record that names it."""
+    await keep_module(repository, examined)
+    await note(repository, digest, examined.found)
+
+
+async def note(repository: Repository, digest: Digest, found: Found) -> None:
+    """Keep the record of what was found."""
+    await repository.derived.keep(digest, plugins.to_record(found))
+
+
+async def keep_module(repository: Repository, examined: Examined) -> None:
+    """Keep the module that was taken out, if one was."""
+    found, file = examined.found, examined.module
+    if file and isinstance(found, Plugin) and found.module:
+        await repository.derived.keep_bytes(found.module, found.size, _pieces(file))
 
 
 class _Stored:
@@ -97,11 +141,22 @@ class _Stored:
 async def _is_attachment(repository: Repository, manifest: Manifest) -> bool:
     """Whether a manifest is exempt by its content; an index, by what was found of each of its children."""
     attached: set[Digest] = set()
-    for digest in dict.fromkeys(child.digest for child in manifest.manifests):
-        if not isinstance(plugins.from_record(await repository.derived.find(digest)), Attachment):
+    for child in {child.digest: child for child in manifest.manifests}.values():
+        if not await _was_attachment(repository, child):
             return False
-        attached.add(digest)
+        attached.add(child.digest)
     return attachments.is_attachment(manifest, lambda child: child.digest in attached)
+
+
+async def _was_attachment(repository: Repository, child: Descriptor) -> bool:
+    """By its record; where the rules are others since, an image by its own content."""
+    if found := plugins.from_record(await repository.derived.find(child.digest)):
+        return isinstance(found, Attachment)
+    with contextlib.suppress(ManifestUnknown):
+        stored = await repository.get(child.digest)
+        manifest = manifests.parse(stored.body, stored.descriptor.media_type)
+        return not manifest.is_index and attachments.is_attachment(manifest)
+    return False
 
 
 async def _known(repository: Repository, manifest: Manifest, digest: Digest) -> Plugin | None:
@@ -109,11 +164,7 @@ async def _known(repository: Repository, manifest: Manifest, digest: Digest) -> 
     child = istio.child(manifest) if manifest.is_index else None
     judged = child.digest if isinstance(child, Descriptor) else digest
     found = plugins.from_record(await repository.derived.find(judged))
-    if not isinstance(found, Plugin):
-        return None
-    if found.module and not await repository.derived.has_bytes(found.module, found.size):
-        return None
-    return found
+    return found if isinstance(found, Plugin) else None
 
 
 async def _pieces(file: BinaryIO) -> AsyncIterator[bytes]:

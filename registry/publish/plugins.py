@@ -8,10 +8,15 @@ from typing import Any
 
 from registry.publish.inspect import RULES, Findings
 from registry.verdict import Problem, Verdict
-from registry.wasm.abi import abi_version
-from registry.wasm.sdk import guess
+from registry.wasm import facts
+from registry.wasm.facts import Facts
 from storage.digest import Digest
 from storage.errors import DigestInvalid
+from storage.manifest import Descriptor
+
+MAX_LAYERS = 64
+"""How many layers of an image are remembered: its first ones, and always the plugin's."""
+_MAX_TYPE = 255
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,15 +24,25 @@ class Plugin:
     """A manifest as the gate saw it.
 
     `image` is the digest of the image manifest that agents compare: of an index its linux/amd64
-    child. `module` and `size` (bytes) name the extracted plugin.wasm, when there is one.
+    child. `facts` are those of the extracted plugin.wasm, when there is one; `layer` is where it came from,
+    `layers` are those of the image without what was said about them, capped.
     """
 
     image: Digest
     verdicts: tuple[Verdict, ...]
-    module: Digest | None = None
-    size: int = 0
-    abi: str = ""
-    sdk: str = ""
+    facts: Facts | None = None
+    layer: Digest | None = None
+    layers: tuple[Descriptor, ...] = ()
+
+    @property
+    def module(self) -> Digest | None:
+        """What names the extracted plugin.wasm."""
+        return Digest("sha256", self.facts.sha256) if self.facts else None
+
+    @property
+    def size(self) -> int:
+        """The bytes of the extracted plugin.wasm; 0 where there is none."""
+        return self.facts.size if self.facts else 0
 
     @property
     def ok(self) -> bool:
@@ -51,14 +66,12 @@ Found = Plugin | Attachment
 
 def of(findings: Findings, manifest: Digest) -> Plugin:
     """What to remember of the findings on `manifest`."""
-    module = findings.module
     return Plugin(
         image=findings.image.digest if findings.image else manifest,
         verdicts=findings.verdicts,
-        module=Digest("sha256", module.sha256) if module else None,
-        size=module.size if module else 0,
-        abi=abi_version(module) or "" if module else "",
-        sdk=guess(module).value if module else "",
+        facts=facts.of(findings.module) if findings.module else None,
+        layer=findings.layer.digest if findings.layer else None,
+        layers=_remembered(findings.layers, findings.layer),
     )
 
 
@@ -69,9 +82,9 @@ def to_record(found: Found) -> dict[str, Any]:
     return {
         "rules": RULES,
         "image": str(found.image),
-        "module": {"digest": str(found.module), "size": found.size} if found.module else None,
-        "abi": found.abi,
-        "sdk": found.sdk,
+        "module": found.facts.to_json() if found.facts else None,
+        "layer": str(found.layer) if found.layer else None,
+        "layers": [layer.to_json() for layer in found.layers],
         # A list: records sort their fields, and the order of the consumers counts.
         "verdicts": [
             {"consumer": verdict.consumer, "problems": [problem.to_json() for problem in verdict.problems]}
@@ -87,17 +100,27 @@ def from_record(record: Mapping[str, Any] | None) -> Found | None:
     if record.get("attachment") is True:
         return Attachment()
     try:
-        module = record["module"]
-        return Plugin(
+        found = Plugin(
             image=Digest.parse(record["image"]),
             verdicts=tuple(
                 Verdict(str(verdict["consumer"]), tuple(map(Problem.from_json, verdict["problems"])))
                 for verdict in record["verdicts"]
             ),
-            module=Digest.parse(module["digest"]) if module else None,
-            size=int(module["size"]) if module else 0,
-            abi=str(record["abi"]),
-            sdk=str(record["sdk"]),
+            facts=Facts.from_json(record["module"]) if record["module"] is not None else None,
+            layer=Digest.parse(record["layer"]) if record["layer"] is not None else None,
+            layers=tuple(
+                Descriptor(str(layer["mediaType"]), Digest.parse(layer["digest"]), int(layer["size"]))
+                for layer in record["layers"]
+            ),
         )
+        Digest.parse(str(found.module or found.image))  # the facts know no digests
     except (AttributeError, KeyError, TypeError, ValueError, DigestInvalid):
         return None
+    return found
+
+
+def _remembered(layers: tuple[Descriptor, ...], plugin: Descriptor | None) -> tuple[Descriptor, ...]:
+    kept = layers[:MAX_LAYERS]
+    if plugin and plugin not in kept:
+        kept = (*kept[:-1], plugin)
+    return tuple(Descriptor(layer.media_type[:_MAX_TYPE], layer.digest, layer.size) for layer in kept)

@@ -7,7 +7,7 @@ from typing import Literal
 
 from registry.publish.inspect import CONSUMERS, Findings
 from registry.releases import NEWEST
-from registry.verdict import Problem
+from registry.verdict import PLACEHOLDER, Problem
 from storage.digest import Digest
 from storage.errors import ManifestInvalid
 
@@ -41,13 +41,17 @@ class Decision:
     warnings: tuple[str, ...] = ()
 
 
-def decide(policy: Policy, findings: Findings, digest: Digest) -> Decision:
-    """Whether a manifest is taken; raises ManifestInvalid when the policy enforces and it does not load."""
+def decide(policy: Policy, findings: Findings, digest: Digest, reference: str = PLACEHOLDER) -> Decision:
+    """Whether a manifest is taken; raises ManifestInvalid when the policy enforces and it does not load.
+
+    `reference` is what the fixes call the image, `HOST/REPO:TAG`.
+    """
     problems = list(problems_for(policy, findings))
     if digest.algorithm != "sha256":
         problems.append(_SHA512)
     if not problems:
         return Decision(loads=True)
+    problems = [problem.about(reference) for problem in problems]
     if policy.mode == "enforce":
         raise ManifestInvalid(
             problems[0].message,

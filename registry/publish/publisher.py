@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
-from typing import BinaryIO, TypeVar, cast
+from typing import Any, TypeVar, cast
 
-from registry.publish.examiner import Examiner
-from registry.publish.plugins import Found, Plugin
+from registry.publish import refusals
+from registry.publish.examiner import Examined, Examiner, keep_module, note
+from registry.publish.plugins import Plugin
 from registry.publish.policy import Decision, Policy, decide
 from registry.publish.signatures import Signer
 from registry.signing.cosign import signature_tag
 from storage import manifest as manifests
 from storage.digest import Digest
-from storage.errors import BlobUnknown, DigestInvalid, ManifestBlobUnknown, ManifestUnknown
-from storage.files import failures_told
-from storage.manifest import Descriptor, Manifest
+from storage.errors import BlobUnknown, DigestInvalid, ManifestBlobUnknown, ManifestUnknown, StoreError
+from storage.manifest import Manifest
 from storage.repositories import Repository
 
 A = TypeVar("A")
@@ -53,30 +54,36 @@ class Publisher:
     def __init__(self, examiner: Examiner, signer: Signer, policy_of: Callable[[str], Policy]) -> None:
         self._examiner = examiner
         self._signer = signer
-        self._policy_of = policy_of
+        self.policy_of = policy_of
+        self._under_way: set[asyncio.Task[None]] = set()
 
     async def push(self, repository: Repository, push: Push) -> Receipt:
         """Take a manifest in; raises ManifestInvalid, ManifestBlobUnknown, DigestInvalid, StoreError.
 
-        When it returns, the manifest, its plugin, its signature and its tags are in the store.
+        When it returns, the manifest, its findings, its signature and its tags are in the store. What is
+        refused or warned of is kept for who asks why.
         """
+        return await refusals.noted(repository, push, self._push(repository, push))
+
+    async def _push(self, repository: Repository, push: Push) -> Receipt:
         manifest = manifests.parse(push.body, push.content_type)
         digest = _named(push)
-        policy = self._policy_of(repository.name)
+        policy = self.policy_of(repository.name)
         missing = await repository.missing(manifest)
         if missing and not policy.sparse:
             raise ManifestBlobUnknown([str(digest) for digest in missing])
 
-        with failures_told(), self._examiner.spool() as module:
-            decision, found = await self._judge(repository, manifest, digest, policy, module)
+        async with contextlib.AsyncExitStack() as held:
+            decision, examined = await self._judge(repository, manifest, digest, policy, push, held)
             # Nothing names these yet but digests, so they are written together.
-            descriptor, signature, _ = await _together(
+            descriptor, _, _ = await _together(
                 repository.put(manifest, push.body, digest),
                 self._sign(repository, digest, decision),
-                self._keep(repository, digest, found, module),
+                _note(repository, digest, examined),
             )
-        if signature:
-            await repository.tag(signature_tag(digest), signature)
+            if examined:
+                # Made from what is stored at any time: nobody has to wait for it.
+                self._later(_keep_module(repository, examined, held.pop_all()))
         tags = push.tags if isinstance(push.reference, Digest) else (push.reference, *push.tags)
         for tag in dict.fromkeys(tags):
             await repository.tag(tag, descriptor)
@@ -85,27 +92,48 @@ class Publisher:
         return Receipt(digest, subject, push.tags, decision.warnings)
 
     async def _judge(
-        self, repository: Repository, manifest: Manifest, digest: Digest, policy: Policy, module: BinaryIO
-    ) -> tuple[Decision, Found | None]:
-        """What the policy makes of the findings; the module goes to `module`. Raises ManifestInvalid."""
+        self,
+        repository: Repository,
+        manifest: Manifest,
+        digest: Digest,
+        policy: Policy,
+        push: Push,
+        held: contextlib.AsyncExitStack,
+    ) -> tuple[Decision, Examined | None]:
+        """What the policy makes of what was found; `held` keeps that open. Raises ManifestInvalid."""
         try:
-            found = await self._examiner.examine(repository, manifest, digest, module)
+            examined = await held.enter_async_context(self._examiner.examined(repository, manifest, digest))
         except (BlobUnknown, ManifestUnknown) as absent:
             # Sparse: what is not here cannot be judged, and so is not signed.
             warnings = (f"not checked: {absent.message}",) if policy.mode != "off" else ()
             return Decision(loads=False, warnings=warnings), None
-        if isinstance(found, Plugin):
-            return decide(policy, found.findings, digest), found
-        return Decision(loads=False), found
+        if isinstance(examined.found, Plugin):
+            reference = f"{self._signer.host}/{repository.name}:{_tag_of(push)}"
+            return decide(policy, examined.found.findings, digest, reference), examined
+        return Decision(loads=False), examined
 
-    async def _keep(
-        self, repository: Repository, digest: Digest, found: Found | None, module: BinaryIO
-    ) -> None:
-        if found:
-            await self._examiner.keep(repository, digest, found, module)
+    async def _sign(self, repository: Repository, digest: Digest, decision: Decision) -> None:
+        """Store the signature of what loads; its tag names a digest that nobody can pull yet."""
+        if decision.loads and (signature := await self._signer.store(repository, digest)):
+            await repository.tag(signature_tag(digest), signature)
 
-    async def _sign(self, repository: Repository, digest: Digest, decision: Decision) -> Descriptor | None:
-        return await self._signer.store(repository, digest) if decision.loads else None
+    def _later(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
+
+
+async def _note(repository: Repository, digest: Digest, examined: Examined | None) -> None:
+    if examined:
+        await note(repository, digest, examined.found)
+
+
+async def _keep_module(repository: Repository, examined: Examined, held: contextlib.AsyncExitStack) -> None:
+    try:
+        async with held:
+            await keep_module(repository, examined)
+    except StoreError as error:
+        _log.warning("a module was not kept: repository=%s: %s", repository.name, error)
 
 
 async def _together(first: Awaitable[A], second: Awaitable[B], third: Awaitable[C]) -> tuple[A, B, C]:
@@ -115,6 +143,11 @@ async def _together(first: Awaitable[A], second: Awaitable[B], third: Awaitable[
         if isinstance(failure, BaseException):
             raise failure
     return cast(tuple[A, B, C], found)
+
+
+def _tag_of(push: Push) -> str:
+    tags = push.tags if isinstance(push.reference, Digest) else (push.reference,)
+    return tags[0] if tags else "TAG"
 
 
 def _named(push: Push) -> Digest:

@@ -18,14 +18,14 @@ class Signer:
 
     def __init__(self, key: SigningKey, host: str) -> None:
         self.key = key
-        self._host = host
+        self.host = host
 
     async def store(self, repository: Repository, digest: Digest) -> Descriptor | None:
         """Store the manifest of signatures that cosign's tag is to name; None when it names ours already.
 
         What others signed stays in it.
         """
-        signature = cosign.sign(f"{self._host}/{repository.name}", digest, self.key)
+        signature = cosign.sign(f"{self.host}/{repository.name}", digest, self.key)
         existing = await _existing(repository, cosign.signature_tag(digest))
         new = cosign.signature_manifest(signature, existing)
         if new is None:

@@ -4,53 +4,37 @@ from __future__ import annotations
 
 import hashlib
 import mmap
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from registry.verdict import Problem
-from registry.wasm.looks import HEADER, header_problem
+from registry.wasm import glance, sections
+from registry.wasm.constants import constant
+from registry.wasm.looks import header_problem
 from registry.wasm.producers import Producers, read_producers
 from registry.wasm.reader import BeyondLimit, Malformed, Reader
-from registry.wasm.types import FuncType, Memory, memory, read_types, skip_global, skip_table
+from registry.wasm.sections import Section
+from registry.wasm.types import FuncType, Memory, Table, global_type, memory, read_types, table
 
 Kind = Literal["func", "table", "memory", "global", "tag"]
 Buffer = bytes | bytearray | memoryview | mmap.mmap
 
 # Far beyond any plugin, and small enough that a hostile module costs little time and memory.
-MAX_SECTIONS = 10_000
 MAX_SECTION = 1 << 20
 MAX_IMPORTS = 10_000
 MAX_EXPORTS = 50_000
 MAX_MEMORIES = 1_000
+MAX_TABLES = 1_000
+MAX_GLOBALS = 200_000
 MAX_FUNCTIONS = 1_000_000
 MAX_CUSTOM = 1_000
 _MAX_CUSTOM_READ = 128 << 10
 _HEAD = 300
 
 _KINDS: tuple[Kind, ...] = ("func", "table", "memory", "global", "tag")
-_CUSTOM = 0
-# In the order that the format demands.
-_SECTIONS = {
-    1: "type",
-    2: "import",
-    3: "function",
-    4: "table",
-    5: "memory",
-    13: "tag",
-    6: "global",
-    7: "export",
-    8: "start",
-    9: "element",
-    12: "data count",
-    10: "code",
-    11: "data",
-}
-_NAMES = {_CUSTOM: "custom", **_SECTIONS}
-_ORDER = {section: at for at, section in enumerate(_SECTIONS)}
-_CORRUPTED = "Envoy: Failed to parse corrupted Wasm module"
-_INVALID = "Envoy: Failed to load Wasm bytecode"
 _HIGH = bytes(range(0x80, 0x100))
+_WITH_INITIALIZER = 0x40
 
 
 class NotAModule(Exception):
@@ -63,12 +47,16 @@ class NotAModule(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Import:
-    """Something the host has to provide; `signature` is that of a function or a tag."""
+    """Something the host has to provide; `signature` is that of a function or a tag.
+
+    `type` is the value type of a global, and that of a table's elements.
+    """
 
     module: str
     name: str
     kind: Kind
     signature: FuncType | None = None
+    type: str = ""
 
     def __str__(self) -> str:
         return f"{self.module}.{self.name}"
@@ -76,17 +64,25 @@ class Import:
 
 @dataclass(frozen=True, slots=True)
 class Export:
-    """Something the module offers; `signature` is that of a function."""
+    """Something the module offers; `signature` is that of a function or a tag.
+
+    `type` is the value type of a global, and that of a table's elements.
+    """
 
     name: str
     kind: Kind
     index: int
     signature: FuncType | None = None
+    type: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Module:
-    """What can be told of a module without its code; `types` has None where GC's types stand."""
+    """What can be told of a module without its code; `types` has None where GC's types stand.
+
+    `tags` are the types of exception tags, `globals` the numbers of globals (None: not known before it
+    runs, or no integer); both, as `memories` and `tables`, begin with what is imported.
+    """
 
     size: int
     sha256: str
@@ -94,6 +90,9 @@ class Module:
     imports: tuple[Import, ...] = ()
     exports: tuple[Export, ...] = ()
     memories: tuple[Memory, ...] = ()
+    tables: tuple[Table, ...] = ()
+    tags: tuple[FuncType, ...] = ()
+    globals: tuple[int | None, ...] = ()
     start: int | None = None
     custom_sections: tuple[str, ...] = ()
     producers: Producers = field(default_factory=Producers)
@@ -117,86 +116,56 @@ def read(data: Buffer, sha256: str | None = None) -> Module:
     with memoryview(data) as view:
         size = len(view)
         if problem := header_problem(bytes(view[:_HEAD]), size):
-            raise NotAModule(problem)
-        says = _CORRUPTED
+            raise NotAModule(_in_envoys_words(problem, view))
         try:
-            sections = list(_sections(view, size))
-            says = _INVALID
-            _check_order(sections)
+            found = list(sections.sections(view))
+            sections.check_order(found)
             parts = _Parts()
-            for section, start, end in sections:
-                if section in _READERS:
-                    _read_section(parts, section, bytes(view[start:end]), start)
+            for section in sections.kept(found, view):
+                if section.id in _READERS:
+                    _read_section(parts, section, view)
             exports = parts.resolved_exports()
         except Malformed as error:
-            raise NotAModule(_problem(error, says)) from None
+            raise NotAModule(_problem(error, view)) from None
         return Module(
             size=size,
             sha256=sha256 or hashlib.sha256(view).hexdigest(),
             types=parts.types,
             imports=parts.imports,
             exports=exports,
-            memories=parts.memories,
+            memories=tuple(parts.memories),
+            tables=tuple(parts.tables),
+            tags=tuple(parts.tags),
+            globals=tuple(parts.globals),
             start=parts.start,
             custom_sections=tuple(parts.custom),
             producers=parts.producers or Producers(),
         )
 
 
-def _sections(view: memoryview, size: int) -> Iterator[tuple[int, int, int]]:
-    """Id, start and end (of what is to be read) of each section, as far as Envoy's own parser looks."""
-    pos = HEADER
-    for _ in range(MAX_SECTIONS + 1):
-        if pos >= size:
-            return
-        section = view[pos]
-        name = _NAMES.get(section)
-        head = Reader(bytes(view[pos + 1 : pos + 6]), pos + 1)
-        try:
-            length = head.unsigned()
-            start = pos + 1 + head.pos
-            if length > size - start:
-                raise Malformed(f"the {name} section has {length} bytes, the file only {size - start} more")
-        except Malformed:
-            if name is None:
-                raise Malformed(_stray(section, pos)) from None
-            raise
-        if section in _READERS and section != _CUSTOM and length > MAX_SECTION:
-            raise BeyondLimit(f"the {name} section has {length} bytes; {MAX_SECTION} is the limit")
-        yield section, start, start + (length if section else min(length, _MAX_CUSTOM_READ))
-        pos = start + length
-    raise BeyondLimit(f"it has more than {MAX_SECTIONS} sections")
-
-
-def _problem(error: Malformed, says: str) -> Problem:
-    if isinstance(error, BeyondLimit):
-        return Problem(
-            "wasm-beyond-limits",
-            f"the module is larger than this check looks into: {error}.",
-            "Strip it, or split it into several plugins.",
-        )
+def beyond_limits(says: str) -> Problem:
+    """What is said of a module that is too much to look into."""
     return Problem(
-        "wasm-malformed",
-        f"{says}: {str(error)[:100]}.",
-        "Build it again and push the file as the linker wrote it.",
+        "wasm-beyond-limits",
+        f"the module is larger than this check looks into: {says[:100]}.",
+        "Strip it, or split it into several plugins.",
     )
 
 
-def _check_order(sections: list[tuple[int, int, int]]) -> None:
-    """Known sections, each once and in the order of the format; custom ones anywhere."""
-    last = -1
-    for section, start, _ in sections:
-        if section == _CUSTOM:
-            continue
-        if section not in _ORDER:
-            raise Malformed(_stray(section, start))
-        if _ORDER[section] <= last:
-            raise Malformed(f"the {_NAMES[section]} section at byte {start} is repeated or out of order")
-        last = _ORDER[section]
+def _in_envoys_words(problem: Problem, view: memoryview) -> Problem:
+    """A problem of the header that ends with what Envoy says of it."""
+    before, envoy, _ = problem.message.rpartition("Envoy: ")
+    return replace(problem, message=f"{before}{glance.words(view)}.") if envoy else problem
 
 
-def _stray(section: int, at: int) -> str:
-    return f"byte {at} (0x{section:02x}) begins no section: bytes after the last section"
+def _problem(error: Malformed, view: memoryview) -> Problem:
+    if isinstance(error, BeyondLimit):
+        return beyond_limits(str(error))
+    return Problem(
+        "wasm-malformed",
+        f"{glance.words(view)}: {str(error)[:100]}.",
+        "Build it again and push the file as the linker wrote it.",
+    )
 
 
 class _Parts:
@@ -205,7 +174,11 @@ class _Parts:
     def __init__(self) -> None:
         self.types: tuple[FuncType | None, ...] = ()
         self.imports: tuple[Import, ...] = ()
-        self.memories: tuple[Memory, ...] = ()
+        self.memories: list[Memory] = []
+        self.tables: list[Table] = []
+        self.tags: list[FuncType] = []
+        self.global_types: list[str] = []
+        self.globals: list[int | None] = []
         self.start: int | None = None
         self.custom: list[str] = []
         self.producers: Producers | None = None
@@ -221,18 +194,29 @@ class _Parts:
         return found
 
     def resolved_exports(self) -> tuple[Export, ...]:
-        """The exports with the signatures of their functions."""
+        """The exports with their types; raises Malformed for one of what is not there."""
         imported = [needed.signature for needed in self.imports if needed.kind == "func"]
         own = [index - len(imported) for _, kind, index in self.exports if kind == "func"]
         types = self._types_of(max(own, default=-1))
 
-        def signature(index: int) -> FuncType | None:
-            return imported[index] if index < len(imported) else self.type(types[index - len(imported)])
+        def resolved(name: str, kind: Kind, index: int) -> Export:
+            try:
+                if kind == "func":
+                    own = index - len(imported)
+                    signature = imported[index] if own < 0 else self.type(types[own])
+                    return Export(name, kind, index, signature)
+                if kind == "tag":
+                    return Export(name, kind, index, self.tags[index])
+                if kind == "global":
+                    return Export(name, kind, index, type=self.global_types[index])
+                if kind == "table":
+                    return Export(name, kind, index, type=self.tables[index].element)
+                self.memories[index]
+                return Export(name, kind, index)
+            except IndexError:
+                raise Malformed(f"an export names {kind} {index}, which it does not have") from None
 
-        return tuple(
-            Export(name, kind, index, signature(index) if kind == "func" else None)
-            for name, kind, index in self.exports
-        )
+        return tuple(resolved(name, kind, index) for name, kind, index in self.exports)
 
     def _types_of(self, last: int) -> bytes | list[int]:
         """The type indices of the module's own functions, up to the last that is asked for."""
@@ -244,11 +228,17 @@ class _Parts:
         return [reader.unsigned() for _ in range(last + 1)]
 
 
-def _read_section(parts: _Parts, section: int, data: bytes, base: int) -> None:
-    reader = Reader(data, base)
-    _READERS[section](parts, reader)
-    if section and not reader.at_end():
-        raise Malformed(f"the {_NAMES[section]} section holds bytes after its last entry")
+def _read_section(parts: _Parts, section: Section, view: memoryview) -> None:
+    if section.id == sections.CUSTOM:
+        end = min(section.end, section.start + _MAX_CUSTOM_READ)
+        _custom(parts, Reader(bytes(view[section.start : end]), section.start))
+        return
+    if len(section) > MAX_SECTION:
+        raise BeyondLimit(f"the {section.name} section has {len(section)} bytes; {MAX_SECTION} is the limit")
+    reader = Reader(bytes(view[section.start : section.end]), section.start)
+    _READERS[section.id](parts, reader)
+    if not reader.at_end():
+        raise Malformed(f"the {section.name} section holds bytes after its last entry")
 
 
 def _types(parts: _Parts, reader: Reader) -> None:
@@ -257,24 +247,25 @@ def _types(parts: _Parts, reader: Reader) -> None:
 
 def _imports(parts: _Parts, reader: Reader) -> None:
     found: list[Import] = []
-    memories: list[Memory] = []
     for _ in range(reader.count("imports", MAX_IMPORTS)):
         module, name, kind = reader.name(), reader.name(), _kind(reader)
-        signature = None
+        signature, value = None, ""
         if kind == "func":
             signature = parts.type(reader.unsigned())
         elif kind == "table":
-            skip_table(reader)
+            parts.tables.append(table(reader, imported=True))
+            value = parts.tables[-1].element
         elif kind == "memory":
-            memories.append(memory(reader, imported=True))
+            parts.memories.append(memory(reader, imported=True))
         elif kind == "global":
-            skip_global(reader)
+            value = global_type(reader)
+            parts.global_types.append(value)
+            parts.globals.append(None)
         else:
-            if reader.byte() != 0:
-                raise Malformed("a tag of an unknown kind")
-            signature = parts.type(reader.unsigned())
-        found.append(Import(module, name, kind, signature))
-    parts.imports, parts.memories = tuple(found), tuple(memories)
+            signature = _tag(parts, reader)
+            parts.tags.append(signature)
+        found.append(Import(module, name, kind, signature, value))
+    parts.imports = tuple(found)
 
 
 def _functions(parts: _Parts, reader: Reader) -> None:
@@ -287,7 +278,33 @@ def _functions(parts: _Parts, reader: Reader) -> None:
 
 
 def _memories(parts: _Parts, reader: Reader) -> None:
-    parts.memories += tuple(memory(reader) for _ in range(reader.count("memories", MAX_MEMORIES)))
+    parts.memories += [memory(reader) for _ in range(reader.count("memories", MAX_MEMORIES))]
+
+
+def _tables(parts: _Parts, reader: Reader) -> None:
+    for _ in range(reader.count("tables", MAX_TABLES)):
+        initialized = reader.peek() == _WITH_INITIALIZER
+        if initialized:
+            reader.skip(2)
+        parts.tables.append(table(reader))
+        if initialized:
+            constant(reader, parts.globals)
+
+
+def _tags(parts: _Parts, reader: Reader) -> None:
+    parts.tags += [_tag(parts, reader) for _ in range(reader.count("tags", MAX_IMPORTS))]
+
+
+def _tag(parts: _Parts, reader: Reader) -> FuncType:
+    if reader.unsigned() != 0:
+        raise Malformed("a tag of an unknown kind")
+    return parts.type(reader.unsigned())
+
+
+def _globals(parts: _Parts, reader: Reader) -> None:
+    for _ in range(reader.count("globals", MAX_GLOBALS)):
+        parts.global_types.append(global_type(reader))
+        parts.globals.append(constant(reader, parts.globals))
 
 
 def _exports(parts: _Parts, reader: Reader) -> None:
@@ -320,11 +337,14 @@ def _kind(reader: Reader) -> Kind:
 
 
 _READERS: dict[int, Callable[[_Parts, Reader], None]] = {
-    0: _custom,
-    1: _types,
-    2: _imports,
-    3: _functions,
-    5: _memories,
-    7: _exports,
-    8: _start,
+    sections.CUSTOM: _custom,
+    sections.TYPE: _types,
+    sections.IMPORT: _imports,
+    sections.FUNCTION: _functions,
+    sections.TABLE: _tables,
+    sections.MEMORY: _memories,
+    sections.TAG: _tags,
+    sections.GLOBAL: _globals,
+    sections.EXPORT: _exports,
+    sections.START: _start,
 }

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-MAX_NAME = 100_000
+import re
+
+MAX_NAME = 1 << 20
 
 
 class Malformed(Exception):
@@ -18,15 +20,20 @@ class Reader:
 
     __slots__ = ("_base", "_data", "pos")
 
-    def __init__(self, data: bytes, base: int = 0) -> None:
+    def __init__(self, data: bytes | memoryview, base: int = 0) -> None:
         self._data = data
         self._base = base
         self.pos = 0
 
     @property
+    def place(self) -> int:
+        """Where in the file it stands."""
+        return self._base + self.pos
+
+    @property
     def rest(self) -> bytes:
         """What has not been read."""
-        return self._data[self.pos :]
+        return bytes(self._data[self.pos :])
 
     def at_end(self) -> bool:
         """Whether everything has been read."""
@@ -63,8 +70,27 @@ class Reader:
             raise Malformed(f"the LEB128 number before byte {self._base + self.pos} is over {bits} bits")
         return result
 
-    def signed33(self) -> int:
-        """A signed LEB128 of 33 bits, the form of heap types; raises Malformed when it runs on."""
+    def skip(self, length: int) -> None:
+        """Step over bytes; raises Malformed when there are fewer."""
+        if length > len(self._data) - self.pos:
+            raise Malformed(f"{length} bytes at byte {self.place} run over the end of their section")
+        self.pos += length
+
+    def take(self, length: int) -> bytes:
+        """The next bytes, `length` or as many as there are; raises Malformed at the end."""
+        found = bytes(self._data[self.pos : self.pos + length])
+        if length and not found:
+            raise Malformed(f"it ends at byte {self.place}, in the middle of a value")
+        self.pos += len(found)
+        return found
+
+    def match(self, pattern: re.Pattern[bytes]) -> bytes | None:
+        """What a pattern finds here, left where it is."""
+        found = pattern.match(self._data, self.pos)
+        return found.group() if found else None
+
+    def signed(self, bits: int) -> int:
+        """A signed LEB128 of at most `bits` bits; raises Malformed when it runs on."""
         result = shift = 0
         while True:
             found = self.byte()
@@ -72,7 +98,7 @@ class Reader:
             shift += 7
             if not found & 0x80:
                 return result - (1 << shift) if found & 0x40 else result
-            if shift >= 35:
+            if shift >= bits:
                 raise Malformed(f"the LEB128 number before byte {self._base + self.pos} runs on")
 
     def count(self, what: str, limit: int) -> int:
@@ -85,15 +111,15 @@ class Reader:
         return number
 
     def name(self, limit: int = MAX_NAME) -> str:
-        """A name; raises Malformed when it is cut, over `limit` bytes or not UTF-8."""
+        """A name; raises Malformed when it is cut or not UTF-8, BeyondLimit when it is over `limit` bytes."""
         length = self.unsigned()
-        if length > limit:
-            raise Malformed(f"a name of {length} bytes; {limit} is the limit")
-        found = self._data[self.pos : self.pos + length]
-        if len(found) != length:
+        if length > len(self._data) - self.pos:
             raise Malformed(f"a name of {length} bytes runs over the end of its section")
+        if length > limit:
+            raise BeyondLimit(f"a name has {length} bytes; {limit} is the limit")
+        found = self._data[self.pos : self.pos + length]
         self.pos += length
-        return _text(found)
+        return _text(bytes(found))
 
 
 def _text(found: bytes) -> str:

@@ -25,7 +25,11 @@ _REFERENCES = {
     0x73: "nullfuncref",
     0x74: "nullexnref",
 }
+_CODES = {name.removesuffix("ref"): code for code, name in _REFERENCES.items()}
 _SHORT = _NUMBERS | _REFERENCES
+_PRINTED = {name: name for name in ("i32", "i64", "f32", "f64", "funcref", "externref")} | {
+    f"(ref {null}{heap})": f"{heap}ref" for heap in ("func", "extern") for null in ("", "null ")
+}
 _FUNCTION, _STRUCT, _ARRAY = 0x60, 0x5F, 0x5E
 _REC, _SUB, _SUB_FINAL = 0x4E, 0x50, 0x4F
 
@@ -41,6 +45,21 @@ class FuncType:
         results = ", ".join(self.results) if self.results else "void"
         return f"({', '.join(self.params)}) -> {results}"
 
+    @classmethod
+    def spelled(cls, text: str) -> FuncType:
+        """The type that Envoy prints as `text`, such as `i32 i64 -> void`."""
+        params, results = (tuple(side.split()) for side in text.replace("void", "").split("->"))
+        return cls(params, results)
+
+    def as_printed(self) -> str:
+        """The type as Envoy prints it in its errors (src/v8/v8.cc, printValTypes)."""
+        return f"{_printed(self.params)} -> {_printed(self.results)}"
+
+    @property
+    def types(self) -> tuple[str, ...]:
+        """All value types in it."""
+        return self.params + self.results
+
 
 @dataclass(frozen=True, slots=True)
 class Memory:
@@ -51,6 +70,30 @@ class Memory:
     shared: bool = False
     is64: bool = False
     imported: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table: the type of its elements, and its limits in entries."""
+
+    element: str
+    minimum: int
+    maximum: int | None = None
+    is64: bool = False
+    imported: bool = False
+
+
+def printable(value: str) -> str | None:
+    """The name that Envoy's engine has for a value type at a module's border; None where it has none.
+
+    V8's C API (src/wasm/c-api.cc) knows four numbers and two references there, null or not; it ends
+    the process for anything else.
+    """
+    return _PRINTED.get(value)
+
+
+def _printed(values: tuple[str, ...]) -> str:
+    return " ".join(printable(value) or "unknown" for value in values) or "void"
 
 
 def read_types(reader: Reader) -> tuple[FuncType | None, ...]:
@@ -82,17 +125,32 @@ def value_type(reader: Reader) -> str:
     raise Malformed(f"0x{code:02x} is no value type")
 
 
-def skip_table(reader: Reader) -> None:
-    """A table type of an import."""
-    value_type(reader)
-    _limits(reader)
+def heap_type_code(value: str) -> bytes:
+    """How the heap type of a reference type is written, such as 0x70 for `funcref` and `(ref func)`."""
+    heap = value.removeprefix("(ref ").removeprefix("null ").removesuffix(")")
+    if heap.isdecimal():
+        index = int(heap)
+        out = bytearray()
+        while index > 0x3F:
+            out.append(index & 0x7F | 0x80)
+            index >>= 7
+        return bytes((*out, index))
+    return bytes((_CODES[heap.removesuffix("ref")],))
 
 
-def skip_global(reader: Reader) -> None:
-    """A global's type of an import."""
-    value_type(reader)
+def table(reader: Reader, *, imported: bool = False) -> Table:
+    """A table type."""
+    element = value_type(reader)
+    minimum, maximum, _, is64 = _limits(reader)
+    return Table(element, minimum, maximum, is64, imported)
+
+
+def global_type(reader: Reader) -> str:
+    """A global's value type; what follows says whether it can be set."""
+    value = value_type(reader)
     if reader.byte() > 3:
         raise Malformed("a global that is neither constant nor variable")
+    return value
 
 
 def memory(reader: Reader, *, imported: bool = False) -> Memory:
@@ -102,7 +160,7 @@ def memory(reader: Reader, *, imported: bool = False) -> Memory:
 
 
 def _heap_type(reader: Reader) -> str:
-    index = reader.signed33()
+    index = reader.signed(33)
     if index >= 0:
         return str(index)
     name = _REFERENCES.get(index & 0x7F)

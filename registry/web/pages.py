@@ -11,6 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from registry.api.call import MAX_PAGE, Call
+from registry.releases import ENVOYS
 from storage.driver import Page
 
 _COSIGN = re.compile(r"sha256-[0-9a-f]{64}\.(?:sig|att|sbom)")
@@ -59,9 +60,19 @@ def wanted(call: Call) -> bool:
 
 def render(call: Call, template: str, **values: Any) -> Response:
     """A page; its `url` and `host` are how the registry is reached."""
-    url = call.services.public_url or f"http://{call.request.headers.get('host', '')}"
-    page = _templates().get_template(template).render(url=url, host=url.partition("://")[2], **values)
+    known = {"url": url(call), "host": host(call), "releases": ENVOYS}
+    page = _templates().get_template(template).render(known, **values)
     return HTMLResponse(page, headers=_HEADERS)
+
+
+def url(call: Call) -> str:
+    """How the registry is reached: as the settings say, else as the request does."""
+    return call.services.public_url or f"http://{call.request.headers.get('host', '')}"
+
+
+def host(call: Call) -> str:
+    """The registry's `HOST[:PORT]`, as references to its images have it."""
+    return url(call).partition("://")[2]
 
 
 def document(said: dict[str, Any], following: str = "") -> Response:

@@ -1,4 +1,4 @@
-"""Fixtures of the real parts: a docker daemon, Envoys, an upstream. Servers of ours: `tests/conftest.py`."""
+"""Fixtures of the real parts: docker, Envoys, an upstream, plugins. Servers of ours: `tests/conftest.py`."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from tests.real import dockerd, envoy, upstream
+from tests.real import dockerd, envoy, published, upstream
 from tests.real.dockerd import Docker
 from tests.real.envoy import Envoy
+from tests.real.published import Published
 from tests.real.tools import require
 
 
@@ -35,6 +36,16 @@ def _upstream() -> Iterator[int]:
     """The port of a server that answers every GET."""
     with upstream.running() as port:
         yield port
+
+
+@pytest.fixture(scope="session")
+def plugins(docker: Docker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Published]:
+    """A server with plugins for whole meshes."""
+    pushed = published.publish(tmp_path_factory.mktemp("published"), docker)
+    try:
+        yield pushed
+    finally:
+        pushed.server.stop()
 
 
 @pytest.fixture(name="envoy")

@@ -14,9 +14,13 @@ def verify(reference: str, key: Path, *, generation: int = 2) -> Finished:
     return run(*command, "--allow-http-registry", reference, env=_env(key.parent))
 
 
-def sign(reference: str, key: Path) -> Finished:
-    """Run `cosign sign` of generation 2 with one's own key, without a transparency log."""
-    command = [require("cosign2"), "sign", "--key", key, "--tlog-upload=false", "--yes"]
+def sign(reference: str, key: Path, *, generation: int = 2, recursive: bool = False) -> Finished:
+    """Run `cosign sign` of that generation with one's own key, without a transparency log."""
+    command = [require(f"cosign{generation}"), "sign", "--key", key, "--tlog-upload=false", "--yes"]
+    if generation == 3:
+        command.append("--use-signing-config=false")
+    if recursive:
+        command.append("--recursive")
     return run(*command, "--allow-http-registry", reference, env=_env(key.parent))
 
 

@@ -13,6 +13,7 @@ OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
 OCI_CONFIG = "application/vnd.oci.image.config.v1+json"
 OCI_LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
+IN_TOTO = "application/vnd.in-toto+json"
 
 
 def layer(name: str, content: bytes) -> bytes:
@@ -56,16 +57,58 @@ def layout(folder: Path, packed: bytes, tag: str = "v1") -> str:
     """Write an OCI layout of a one-layer image and return the digest of its manifest."""
     described = config([packed])
     body = manifest(described, [packed])
+    _write(folder, [packed, described, body], _descriptor(OCI_MANIFEST, body), tag)
+    return _digest(body)
+
+
+def index_layout(folder: Path, packed: bytes, tag: str = "v1") -> tuple[str, str]:
+    """Write what buildx pushes: an index of a one-layer image for linux/amd64 and its attestation.
+
+    Returns the digests of the index and of the image's manifest.
+    """
+    described = config([packed])
+    body = manifest(described, [packed])
+    statement = _json({"_type": "https://in-toto.io/Statement/v0.1", "predicate": {}})
+    nothing = config([])
+    attestation = _json(
+        {
+            "schemaVersion": 2,
+            "mediaType": OCI_MANIFEST,
+            "config": _descriptor(OCI_CONFIG, nothing),
+            "layers": [_descriptor(IN_TOTO, statement)],
+        }
+    )
+    about = {
+        "vnd.docker.reference.digest": _digest(body),
+        "vnd.docker.reference.type": "attestation-manifest",
+    }
+    index = _json(
+        {
+            "schemaVersion": 2,
+            "mediaType": OCI_INDEX,
+            "manifests": [
+                _descriptor(OCI_MANIFEST, body) | {"platform": {"architecture": "amd64", "os": "linux"}},
+                _descriptor(OCI_MANIFEST, attestation)
+                | {"annotations": about, "platform": {"architecture": "unknown", "os": "unknown"}},
+            ],
+        }
+    )
+    contents = [packed, described, body, statement, nothing, attestation, index]
+    _write(folder, contents, _descriptor(OCI_INDEX, index), tag)
+    return _digest(index), _digest(body)
+
+
+def _write(folder: Path, contents: list[bytes], entry: dict[str, object], tag: str) -> None:
+    """An OCI layout of these contents, in which the tag names what `entry` describes."""
     blobs = folder / "blobs" / "sha256"
     blobs.mkdir(parents=True)
-    for content in (packed, described, body):
+    for content in contents:
         (blobs / hashlib.sha256(content).hexdigest()).write_bytes(content)
-    entry = _descriptor(OCI_MANIFEST, body) | {"annotations": {"org.opencontainers.image.ref.name": tag}}
+    named = entry | {"annotations": {"org.opencontainers.image.ref.name": tag}}
     (folder / "oci-layout").write_bytes(_json({"imageLayoutVersion": "1.0.0"}))
     (folder / "index.json").write_bytes(
-        _json({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [entry]})
+        _json({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [named]})
     )
-    return _digest(body)
 
 
 def _descriptor(media_type: str, content: bytes) -> dict[str, object]:

@@ -1,4 +1,5 @@
-"""Fetching as istio-agent does, with istio-agent's own code (`istiofetch/main.go`)."""
+"""Fetching as the agents do, with their own code: istio-agent's (`istiofetch/main.go`) and Envoy Gateway's
+(`gatewayfetch/main.go`)."""
 
 from __future__ import annotations
 
@@ -9,6 +10,8 @@ from pathlib import Path
 
 from tests.real.process import run
 from tests.real.tools import require
+
+ISTIO, ENVOY_GATEWAY = "istiofetch", "gatewayfetch"
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,18 +25,20 @@ class Fetched:
     error: str = ""
 
 
-def fetch(url: str, folder: Path, *, checksum: str = "", pull_secret: Path | None = None) -> Fetched:
+def fetch(
+    url: str, folder: Path, *, checksum: str = "", pull_secret: Path | None = None, by: str = ISTIO
+) -> Fetched:
     """Fetch one `oci://`, `http://` or `https://` URL into `folder`; `checksum` is the resource's sha256."""
-    return fetch_all([(url, checksum)], folder, pull_secret=pull_secret)[0]
+    return fetch_all([(url, checksum)], folder, pull_secret=pull_secret, by=by)[0]
 
 
 def fetch_all(
-    wanted: Iterable[tuple[str, str]], folder: Path, *, pull_secret: Path | None = None
+    wanted: Iterable[tuple[str, str]], folder: Path, *, pull_secret: Path | None = None, by: str = ISTIO
 ) -> list[Fetched]:
-    """Fetch many (URL, checksum or "") one after another in one process."""
+    """Fetch many (URL, checksum or "") one after another in one process of an agent's."""
     flags = ["-dir", folder] + (["-pull-secret", pull_secret] if pull_secret else [])
     lines = "".join(f"{url} {checksum}\n" for url, checksum in wanted)
     folder.mkdir(parents=True, exist_ok=True)
-    done = run(require("istiofetch"), *flags, "-", text=lines, seconds=600)
+    done = run(require(by), *flags, "-", text=lines, seconds=600)
     assert done.code in (0, 1), done.said
     return [Fetched(**json.loads(line)) for line in done.out.splitlines()]

@@ -229,9 +229,12 @@ def manifest(config: str, layers: Iterable[tuple[str, str, int]], **more: Any) -
 
 
 def files(folder: Path) -> set[str]:
-    """What the store in a folder holds, temporary files too, but not its lock files: they are few."""
+    """What the store in a folder holds, temporary files too, without lock files and the notes on refusals.
+
+    Both have caps of their own (`storage.disk`, `storage.refusals`).
+    """
     found = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
-    return {name for name in found if not name.startswith("locks/")}
+    return {name for name in found if not name.startswith(("locks/", "refusals/"))}
 
 
 def resident(pid: int) -> int:

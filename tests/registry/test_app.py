@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import io
 import os
@@ -14,8 +15,11 @@ from pathlib import Path
 
 import pytest
 
-from registry.app import known_as
+from registry.app import judging, known_as
 from registry.settings import Settings
+from storage.disk import DiskDriver
+from storage.errors import StoreUnavailable
+from storage.store import Store
 from tests.real import sidecargo
 from tests.real.process import Process, environment, free_port, run
 from tests.real.sidecargo import Sidecargo
@@ -43,6 +47,16 @@ FLAT = 30 << 20
 )
 def test_how_it_is_known(server: dict[str, object], host: str) -> None:
     assert known_as(Settings(server=server)) == host  # type: ignore[arg-type]
+
+
+def test_judging_again_needs_content_that_is_there(tmp_path: Path) -> None:
+    settings = Settings(storage={"url": str(tmp_path / "data")})  # type: ignore[arg-type]
+    with pytest.raises(StoreUnavailable, match="is no storage of a registry"):
+        judging(settings)
+    assert list(tmp_path.iterdir()) == [], "nothing is made"
+    asyncio.run(Store(DiskDriver(tmp_path / "data"), upload_limit=1).open())
+    store, _ = judging(settings)
+    asyncio.run(store.ready())
 
 
 class TestStart:

@@ -18,7 +18,10 @@ KEYS = {
     "catalog": paths.catalog("a/b"),
     "blob": paths.blob(DIGEST),
     "upload": paths.upload("a/b", "sha256-0123"),
+    "refusals": paths.refusals("a/b"),
+    "refusal": paths.refusal("a/b", "v1"),
     "blob_link": paths.blob_link("a/b", DIGEST),
+    "manifests": paths.manifests("a/b", "sha256"),
     "manifest_link": paths.manifest_link("a/b", DIGEST),
     "tags": paths.tags("a/b"),
     "tag": paths.tag("a/b", "v1"),
@@ -26,6 +29,7 @@ KEYS = {
     "referrer": paths.referrer("a/b", DIGEST, OTHER),
     "derived": paths.derived("a/b", DIGEST),
 }
+FOLDERS = ("manifests", "tags", "referrers", "refusals")
 REPOSITORIES = ["a", "a/b", "a/tags", "a/tags/b", "a/blobs", "a-b", "a.b", "a_b", "a/manifests/v1"]
 
 COMPONENT = r"[a-z0-9]{1,3}(?:(?:\.|_|__|-{1,2})[a-z0-9]{1,2}){0,2}"
@@ -50,7 +54,7 @@ def drawn() -> dict[str, re.Pattern[str]]:
 
 
 def test_the_drawing_has_every_key_once() -> None:
-    objects = [key for name, key in KEYS.items() if name not in ("tags", "referrers")] + [paths.FORMAT]
+    objects = [key for name, key in KEYS.items() if name not in FOLDERS] + [paths.FORMAT]
     shown = drawn()
     met = {key: [line for line, pattern in shown.items() if pattern.fullmatch(key)] for key in objects}
     assert {key: len(lines) for key, lines in met.items()} == dict.fromkeys(objects, 1)
@@ -73,7 +77,10 @@ def test_the_keys_are_as_written_here() -> None:
         "catalog": "catalog/a.b",
         "blob": f"blobs/sha256/{one[:2]}/{one}",
         "upload": "uploads/sha256-0123.c14cddc033f64b9d",
+        "refusals": "refusals/a.b",
+        "refusal": "refusals/a.b/v1",
         "blob_link": f"repositories/a/b/_blobs/sha256/{one}",
+        "manifests": "repositories/a/b/_manifests/sha256",
         "manifest_link": f"repositories/a/b/_manifests/sha256/{one}",
         "tags": "repositories/a/b/_tags",
         "tag": "repositories/a/b/_tags/v1",
@@ -95,6 +102,7 @@ def test_no_key_is_another_or_a_folder_of_another() -> None:
         ]
     for repository in REPOSITORIES:
         keys += [paths.catalog(repository), paths.upload(repository, "sha256-0123")]
+        keys += [paths.refusal(repository, name) for name in ("v1", "latest", str(DIGEST))]
         keys += [paths.tag(repository, name) for name in ("v1", "latest", "sha256", "_tags")]
     assert len(set(keys)) == len(keys)
     folders = {"/".join(key.split("/")[:at]) for key in keys for at in range(1, key.count("/") + 1)}

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from functools import partial
 
@@ -127,6 +128,17 @@ async def test_what_an_index_misses(store: Store, repository: Repository) -> Non
     await put(repository, image(LAYER))
     await put(repository, nested)
     assert await repository.missing(manifest) == []
+
+
+async def test_all_its_manifests_page_by_page(store: Store, repository: Repository) -> None:
+    stored = [await put(repository, image(bytes((number,)))) for number in range(7)]
+    body = image(b"long")
+    long = await repository.put(manifests.parse(body, ""), body, Digest.of(body, "sha512"))
+    await put(store.repository("another"), image(b"elsewhere"))
+    for page in (1, 3, 7, 100):
+        found = [digest async for digest in repository.digests(page=page)]
+        assert found == [*sorted(one.digest for one in stored), long.digest]
+    assert [digest async for digest in store.repository("none").digests()] == []
 
 
 async def test_a_subject_need_not_be_here(repository: Repository) -> None:
@@ -278,3 +290,14 @@ async def test_everything_at_once(driver: DiskDriver) -> None:
         scene.repository = views[0]
         await scene.is_whole()
         assert await outcome(views[0].blobs.find(Digest.of(LAYER))) is BlobUnknown
+
+
+async def test_when_something_was_written(repository: Repository, driver: DiskDriver) -> None:
+    descriptor = await put(repository, image(LAYER), "v1")
+    for reference in ("v1", descriptor.digest):
+        _, witness = await repository.find(reference)
+        os.utime(driver.root / witness.key, (5, 7))
+        assert await repository.written(witness) == 7
+        (driver.root / witness.key).unlink()
+        with pytest.raises(ManifestUnknown):
+            await repository.written(witness)

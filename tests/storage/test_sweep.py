@@ -11,6 +11,7 @@ from storage.digest import Digest
 from storage.disk import DiskDriver
 from storage.driver import ObjectMissing
 from storage.errors import BlobUploadUnknown
+from storage.refusals import SECONDS
 from storage.repositories import Repository
 from storage.store import Store
 from tests.storage.conftest import objects
@@ -87,3 +88,29 @@ async def test_an_upload_that_ends_while_it_is_looked_at(store: Store, driver: D
 
     driver.stat = stat_of_nothing  # type: ignore[method-assign, assignment]
     assert await sweep.abandoned(driver, before=time.time() + HOUR) == 0
+
+
+async def test_refusals_go_after_their_time(store: Store, driver: DiskDriver, repository: Repository) -> None:
+    other = store.repository("team/never-pushed")
+    for name in ("old", "fresh"):
+        await repository.refusals.keep([name], {})
+    await other.refusals.keep(["old"], {})
+    for folder in ("refusals/team.a", "refusals/team.never+pushed"):
+        age(driver, folder, "old", SECONDS + 60)
+    age(driver, "refusals/team.a", "fresh", SECONDS - 60)
+    assert await store.sweep(age=HOUR) == 0
+    assert [name for name in objects(driver) if name.startswith("refusals/")] == ["refusals/team.a/fresh"]
+    assert not (driver.root / "refusals" / "team.never+pushed").exists()
+    assert await sweep.refusals(driver, before=time.time() + HOUR) == 1
+
+
+async def test_a_refusal_that_goes_while_it_is_looked_at(driver: DiskDriver, repository: Repository) -> None:
+    await repository.refusals.keep(["v1"], {})
+    stat = driver.stat
+
+    async def stat_of_nothing(key: str) -> object:
+        await stat(key)
+        raise ObjectMissing(key)
+
+    driver.stat = stat_of_nothing  # type: ignore[method-assign, assignment]
+    assert await sweep.refusals(driver, before=time.time() + HOUR) == 0

@@ -67,7 +67,7 @@ def scripted(script: Script) -> Iterator[Scripted]:
                 self.wfile.write(said.body)
             self.close_connection = announced != len(said.body)
 
-        do_GET = do_HEAD = do_POST = do_PUT = _answer  # noqa: N815 - the base class's names
+        do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = _answer  # noqa: N815 - the base class's names
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002
             pass

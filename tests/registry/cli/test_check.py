@@ -7,6 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from registry.publish.inspect import CONSUMERS
+from registry.releases import NEWEST
+from registry.verdict import PLACEHOLDER
+from tests.real.process import succeed
+from tests.real.tools import require
 from tests.registry.cli import images
 from tests.registry.cli.conftest import PASSWORD, Runner, log_in
 from tests.registry.cli.images import Layout
@@ -18,8 +23,9 @@ def test_a_module_that_loads(plugin: Path, sidecargo: Runner) -> None:
     assert (ran.code, ran.err) == (0, "")
     lines = [line.split() for line in ran.out.splitlines()]
     assert lines[0] == [str(plugin)]
-    assert ["istio", "loads"] in lines
-    assert ["envoy", "loads"] in lines
+    assert [line for line in lines if line[-1] == "loads"] == [
+        [consumer, "Envoy", NEWEST, "loads"] for consumer in CONSUMERS
+    ]
 
 
 def test_a_module_that_does_not_load(sidecargo: Runner, tmp_path: Path) -> None:
@@ -45,7 +51,7 @@ def test_json_has_what_the_contract_says(plugin: Path, sidecargo: Runner) -> Non
     ran = sidecargo("check", "--json", plugin)
     found = json.loads(ran.out)
     assert (ran.code, found["target"], found["digest"], found["ok"]) == (0, str(plugin), None, True)
-    assert found["consumers"]["istio"] == {"ok": True, "problems": []}
+    assert found["consumers"]["istio"] == {"ok": True, "envoys": {NEWEST: True}, "problems": []}
     assert found["module"] == {
         "sha256": found["module"]["sha256"],
         "size": plugin.stat().st_size,
@@ -77,6 +83,38 @@ def test_one_consumer_alone(plugin: Path, sidecargo: Runner, tmp_path: Path) -> 
     found = json.loads(ran.out)["consumers"]
     assert (ran.code, list(found)) == (1, ["envoy-gateway", "envoy"])
     assert [one["ok"] for one in found.values()] == [False, False]
+
+
+def test_releases_that_were_asked_for(plugin: Path, sidecargo: Runner) -> None:
+    found = json.loads(sidecargo("check", "--json", plugin, "--envoy", "1.40", "--envoy", "1.36.4").out)
+    assert found["consumers"]["envoy"]["envoys"] == {"1.36": True, "1.40": True}
+    found = json.loads(sidecargo("check", "--json", plugin, "--istio", "1.31").out)
+    assert list(found["consumers"]) == ["istio"]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ([], "there is no TARGET to check. Name a file, a folder or HOST/REPO:TAG; see --help."),
+        (["x.wasm", "--header", "a: b"], "--header says how to run a plugin. Add --run."),
+        (["x.wasm", "--timeout", "3"], "--timeout says how to run a plugin. Add --run."),
+        (["x.wasm", "--anyway"], "--anyway says how to run a plugin. Add --run."),
+        (
+            ["x.wasm", "--config", "{}"],
+            "--config goes with --run or --stored. Add one of them, or leave it out.",
+        ),
+        (
+            ["x.wasm", "--storage", "."],
+            "--storage says where what is stored lies. Add --stored, or leave it out.",
+        ),
+        (["x.wasm", "--envoy", "2.0"], "'2.0' is no Envoy release that is judged for. Known: 1.36, "),
+        (["x.wasm", "--istio", "2.0"], "'2.0' is no Istio release that is judged for. Known: "),
+    ],
+)
+def test_what_makes_no_sense(words: list[str], said: str, sidecargo: Runner) -> None:
+    ran = sidecargo("check", *words)
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err.startswith(f"error: {said}")
 
 
 def test_an_image_in_a_layout(sidecargo: Runner, tmp_path: Path) -> None:
@@ -144,3 +182,18 @@ def test_a_reference_is_read_with_dockers_credentials(
     ran = sidecargo("check", f"{guarded}/acme/plugin:v1")
     assert (ran.code, ran.err) == (0, "")
     assert PASSWORD not in ran.out
+
+
+def test_a_fix_names_the_tag_that_was_asked_about(
+    distribution: str, sidecargo: Runner, tmp_path: Path
+) -> None:
+    made = Layout()
+    child = made.image(images.layer(binary.plugin()))
+    folder = made.names(made.index({"linux/arm64": child})).to(tmp_path / "layout")
+    reference = f"{distribution}/acme/plugin:arm"
+    succeed(require("crane"), "push", "--insecure", folder, reference)
+    ran = sidecargo("check", reference)
+    assert (ran.code, ran.err) == (1, "")
+    fixes = [line for line in ran.out.splitlines() if line.startswith("    fix: ")]
+    assert any(reference in fix for fix in fixes), fixes
+    assert PLACEHOLDER not in ran.out

@@ -65,6 +65,22 @@ def test_a_token_is_fetched_once_a_scope_and_taken(
     assert passwords == ({ALICE.basic} if credential is ALICE else {None})
 
 
+@pytest.mark.parametrize(
+    "credential", [ALICE, Credential(identity_token="refresh")], ids=["password", "identity"]
+)
+def test_a_mount_asks_for_both_repositories(
+    credential: Credential, token_registry: str, service: tuple[Scripted, Tokens]
+) -> None:
+    with Remote(token_registry, find=lambda host: credential) as remote:
+        _push(remote, "from")
+        service[0].asked.clear()
+        assert remote.mount_blob("to", BLOB.digest, "from")
+    (one,) = service[0].asked
+    scopes = (parse_qs(urlsplit(one.path).query) | parse_qs(one.body.decode()))["scope"]
+    assert " ".join(scopes) == "repository:to:pull,push repository:from:pull"
+    assert len(scopes) == (2 if credential is ALICE else 1)
+
+
 def test_a_token_that_is_not_given_is_said(token_registry: str) -> None:
     with (
         Remote(token_registry, find=lambda host: Credential("alice", "wrong")) as remote,

@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from registry.cli.packed import zstd
 from tests.real.process import environment, succeed
 from tests.real.tools import require
+from tests.real.web import get
 from tests.registry.cli import images
 from tests.registry.cli.conftest import Runner
 from tests.registry.cli.images import Layout
@@ -40,14 +42,15 @@ def test_the_same_plugin_has_the_same_digest_whatever_it_came_in(
     distribution: str, plugin: Path, sidecargo: Runner, tmp_path: Path
 ) -> None:
     made = Layout()
-    other = made.index({"linux/amd64": made.image(images.layer(plugin.read_bytes()))})
-    made.names(other).to(tmp_path / "layout")
+    module = plugin.read_bytes()
+    made.names(made.index({"linux/arm64": made.image(images.layer(module))})).to(tmp_path / "layout")
     entry = [{"Config": "c", "RepoTags": ["a:v1"], "Layers": ["l"]}]
     saved = {"manifest.json": json.dumps(entry).encode(), "c": b"{}"}
-    saved["l"] = images.tar({"plugin.wasm": plugin.read_bytes()})
+    saved["l"] = images.tar({"plugin.wasm": module})
     (tmp_path / "save.tar").write_bytes(images.tar(saved))
+    (tmp_path / "plugin.wasm.zst").write_bytes(zstd.compress(module))
     first = f"{distribution}/acme/two:first"
-    targets = [plugin, tmp_path / "layout", tmp_path / "save.tar", first]
+    targets = [plugin, tmp_path / "layout", tmp_path / "save.tar", tmp_path / "plugin.wasm.zst", first]
     found = {}
     for number, target in enumerate(targets):
         to = first if number == 0 else f"{distribution}/acme/two:v{number}"
@@ -58,13 +61,43 @@ def test_the_same_plugin_has_the_same_digest_whatever_it_came_in(
     assert len(found) == len(targets)
 
 
+@pytest.mark.parametrize("index", [False, True], ids=["image", "index"])
+def test_what_loads_as_it_is_keeps_its_digest(
+    index: bool, distribution: str, plugin: Path, sidecargo: Runner, tmp_path: Path
+) -> None:
+    made = Layout()
+    image = made.image(images.layer(plugin.read_bytes()))
+    other = made.image(images.layer(b"another"))
+    made.names(made.index({"linux/arm64": other, "linux/amd64": image}) if index else image)
+    ran = sidecargo("push", made.to(tmp_path / "layout"), f"{distribution}/acme/kept-{index}:v1".lower())
+    assert (ran.code, ran.err) == (0, "")
+    assert _digest(ran.out) == str(image.digest)
+    what = "the image for linux/amd64" if index else "the image"
+    assert ran.out.startswith(f"copied {what}: it loads as it is\npushed ")
+    again = sidecargo("push", f"{distribution}/acme/kept-{index}:v1".lower(), f"{distribution}/acme/on:v1")
+    assert _digest(again.out) == str(image.digest)
+    anew = sidecargo("push", "--file=plugin.wasm", tmp_path / "layout", f"{distribution}/acme/anew:v1")
+    assert anew.out.startswith("took plugin.wasm from layer 1 of 1 (gzip)")
+    assert _digest(anew.out) != str(image.digest)
+
+
+def test_a_component_is_refused_with_what_to_do(distribution: str, sidecargo: Runner, tmp_path: Path) -> None:
+    made = Layout()
+    component = b"\0asm\x0d\0\x01\0"
+    folder = made.names(made.image(component, "application/wasm")).to(tmp_path / "layout")
+    ran = sidecargo("push", folder, f"{distribution}/acme/component:v1")
+    assert (ran.code, ran.out) == (1, "")
+    assert "it is a Wasm component" in ran.err
+    assert "Build a core module" in ran.err
+
+
 def test_what_does_not_load_is_not_pushed(distribution: str, sidecargo: Runner, tmp_path: Path) -> None:
     path = tmp_path / "x.wasm"
     path.write_bytes(binary.HEADER)
     ran = sidecargo("push", path, f"{distribution}/acme/three:v1")
     assert (ran.code, ran.out) == (1, "")
     assert ran.err.startswith(f"error: {path} does not load: ")
-    assert "404" in sidecargo("check", f"{distribution}/acme/three:v1").err
+    assert get(f"http://{distribution}/v2/acme/three/manifests/v1").status == 404
 
 
 @pytest.mark.parametrize(

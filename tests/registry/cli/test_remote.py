@@ -265,6 +265,114 @@ def test_nobody_there() -> None:
         remote.manifest("a", "v1")
 
 
+@pytest.mark.parametrize("plain_http", [False, True], ids=["found out", "said"])
+def test_how_it_is_spoken_to(distribution: str, plain_http: bool) -> None:
+    with Remote(distribution, plain_http=plain_http, find=_nobody) as remote:
+        assert remote.origin == f"http://{distribution}"
+    with Remote("registry.example.com", find=_nobody) as remote:
+        assert remote.origin == "https://registry.example.com"
+
+
+def test_a_blob_is_mounted_from_another_repository(distribution: str) -> None:
+    source, repository = next(NAMES), next(NAMES)
+    with Remote(distribution, find=_nobody) as remote:
+        assert not remote.mount_blob(repository, BLOB.digest, source), "it is nowhere yet"
+        _push(remote, source)
+        assert not remote.has_blob(repository, BLOB.digest)
+        assert remote.mount_blob(repository, BLOB.digest, source)
+        assert remote.has_blob(repository, BLOB.digest)
+
+
+@pytest.mark.parametrize(
+    ("said", "methods"),
+    [
+        (Said(202, headers={"Location": "/v2/b/blobs/uploads/1"}), ["POST", "DELETE"]),
+        (Said(202), ["POST"]),
+        (Said(403), ["POST"]),
+        (Said(404), ["POST"]),
+    ],
+    ids=["an upload instead", "without a Location", "denied", "unknown"],
+)
+def test_a_mount_that_is_not_made_leaves_nothing(said: Said, methods: list[str]) -> None:
+    with (
+        scripted(lambda asked: said if asked.method == "POST" else Said(204)) as registry,
+        Remote(registry.host, plain_http=True, find=_nobody) as remote,
+    ):
+        assert not remote.mount_blob("b", BLOB.digest, "a")
+    assert [asked.method for asked in registry.asked] == methods
+    assert registry.asked[-1].path in (
+        "/v2/b/blobs/uploads/1",
+        f"/v2/b/blobs/uploads/?mount=sha256%3A{BLOB.digest.hex}&from=a",
+    )
+
+
+def test_a_mount_that_fails() -> None:
+    with (
+        scripted(lambda asked: Said(501)) as registry,
+        Remote(registry.host, find=_nobody) as remote,
+        pytest.raises(RemoteError, match=r"does not mount the blob sha256:.*: 501"),
+    ):
+        remote.mount_blob("b", BLOB.digest, "a")
+
+
+@pytest.mark.parametrize("headers", [{"OCI-Subject": str(BLOB.digest)}, {}], ids=["noted", "not noted"])
+def test_whether_a_subject_was_noted(headers: dict[str, str]) -> None:
+    said = Said(201, headers=headers)
+    with scripted(lambda asked: said) as registry, Remote(registry.host, find=_nobody) as remote:
+        assert remote.put_manifest("a", "v1", b"y", OCI_MANIFEST).as_referrer is bool(headers)
+
+
+@pytest.mark.parametrize(
+    ("link", "following"),
+    [
+        ("", ""),
+        ('</v2/a/referrers/x?n=1>; rel="next"', "/v2/a/referrers/x?n=1"),
+        ("<?page=2>; rel=next", "?page=2"),
+        ('<?page=2>; rel="prev"', ""),
+        ("<?a>; rel=nexter", ""),
+    ],
+)
+def test_pages_of_referrers(link: str, following: str) -> None:
+    said = Said(body=b"{}", headers={"Link": link} if link else {})
+    with scripted(lambda asked: said) as registry, Remote(registry.host, find=_nobody) as remote:
+        fetched, found = remote.referrers_page("a", BLOB.digest)
+        assert fetched is not None
+        assert (fetched.body, found) == (b"{}", following)
+        remote.referrers_page("a", BLOB.digest, "/v2/a/else?n=1")
+    assert registry.asked[-1].path == "/v2/a/else?n=1"
+
+
+def test_a_page_elsewhere_is_asked_for_without_the_credential() -> None:
+    with scripted(lambda asked: Said(401, headers={"WWW-Authenticate": "Basic"})) as elsewhere:
+
+        def script(asked: Asked) -> Said:
+            return (
+                Said(body=b"{}") if asked.authorization else Said(401, headers={"WWW-Authenticate": "Basic"})
+            )
+
+        with scripted(script) as registry, Remote(registry.host, find=lambda host: SECRET) as remote:
+            remote.referrers_page("a", BLOB.digest)
+            with pytest.raises(RemoteError, match="401"):
+                remote.referrers_page("a", BLOB.digest, f"http://{elsewhere.host}/x")
+    assert {asked.authorization for asked in elsewhere.asked} == {None}
+
+
+@pytest.mark.parametrize("status", [400, 404, 405, 406])
+def test_no_api_for_referrers(status: int) -> None:
+    with scripted(lambda asked: Said(status)) as registry, Remote(registry.host, find=_nobody) as remote:
+        assert remote.referrers_page("a", BLOB.digest) == (None, "")
+
+
+@pytest.mark.parametrize("status", [401, 403, 501])
+def test_referrers_that_are_refused(status: int) -> None:
+    with (
+        scripted(lambda asked: Said(status)) as registry,
+        Remote(registry.host, find=_nobody) as remote,
+        pytest.raises(RemoteError, match=str(status)),
+    ):
+        remote.referrers_page("a", BLOB.digest)
+
+
 def test_docker_hub_answers_under_another_name() -> None:
     asked: list[str] = []
     remote = Remote("docker.io", find=asked.append)

@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+import gzip
 import io
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from registry.cli import targets
 from registry.cli.failure import Failure
+from registry.cli.packed import zstd
 from registry.cli.sources import Image
 from registry.cli.targets import Bare, opened
 from tests.registry.cli import images
@@ -80,6 +84,54 @@ def test_what_cannot_be_read_is_said(text: str, said: str, layout: Layout, tmp_p
     (tmp_path / "other.tar").write_bytes(images.tar({"plugin.wasm": b"x"}))
     (tmp_path / "file.wasm").write_bytes(b"x")
     with pytest.raises(Failure, match=said), opened(text):
+        pass
+
+
+PLUGIN = images.tar({"plugin.wasm": b"x"})
+
+
+@pytest.mark.parametrize(
+    ("packed", "content"),
+    [
+        pytest.param(b"x", b"x", id="plain"),
+        pytest.param(gzip.compress(b"x"), b"x", id="gzip"),
+        pytest.param(zstd.compress(b"x"), b"x", id="zstd"),
+        pytest.param(gzip.compress(b""), b"", id="nothing"),
+        pytest.param(PLUGIN, PLUGIN, id="a tar that is no image"),
+        pytest.param(gzip.compress(PLUGIN), PLUGIN, id="the same in gzip"),
+    ],
+)
+def test_unpacked(packed: bytes, content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(packed)
+    with opened(str(path), unpack=True) as found:
+        assert isinstance(found, Bare)
+        assert bytes(found.data[:]) == content
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, zstd.compress], ids=["gzip", "zstd"])
+def test_an_unpacked_archive_is_its_image(pack: Callable[[bytes], bytes], layout: Layout) -> None:
+    Path("layout.packed").write_bytes(pack(images.tar(layout.files)))
+    with opened("layout.packed:v2", unpack=True) as found:
+        assert isinstance(found, Image)
+        assert str(found.digest) == layout.entries[1]["digest"]
+
+
+@pytest.mark.parametrize(
+    ("packed", "said"),
+    [
+        (gzip.compress(b"x" * 99)[:-9], "cannot be unpacked: gzip"),
+        (gzip.compress(b"x" * 200), "more than 100"),
+    ],
+    ids=["cut", "a bomb"],
+)
+def test_what_cannot_be_unpacked(
+    packed: bytes, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(targets, "_MAX_STDIN", 100)
+    path = tmp_path / "file"
+    path.write_bytes(packed)
+    with pytest.raises(Failure, match=said), opened(str(path), unpack=True):
         pass
 
 

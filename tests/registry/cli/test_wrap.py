@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from registry.cli.about import About
 from registry.cli.wrap import wrapped
 from storage import manifest as manifests
 from storage.digest import Digest
@@ -59,6 +60,19 @@ def test_the_same_module_gives_the_same_bytes() -> None:
         first.packed.seek(0)
         head = first.packed.read(10)
         assert head[3:8] == bytes(5), "no name and no time in the gzip header"
+
+
+def test_what_it_says_about_itself() -> None:
+    about = About({"org.opencontainers.image.version": "1"}, {"team": "edge"})
+    with (
+        wrapped(io.BytesIO(MODULE), len(MODULE), about) as image,
+        wrapped(io.BytesIO(MODULE), len(MODULE)) as bare,
+    ):
+        assert manifests.parse(image.manifest, OCI_MANIFEST).annotations == about.annotations
+        assert json.loads(image.config)["config"] == {"Labels": {"team": "edge"}}
+        assert image.layer == bare.layer
+        assert "annotations" not in json.loads(bare.manifest)
+        assert json.loads(bare.config)["config"] == {}
 
 
 @pytest.mark.real

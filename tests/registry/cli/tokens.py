@@ -38,8 +38,9 @@ class Tokens:
         shown = form["refresh_token"][0] if "refresh_token" in form else asked.authorization
         if shown not in self.known:
             return Said(401, b'{"errors":[{"code":"UNAUTHORIZED","message":"who are you?"}]}')
+        scopes = [scope for several in query["scope"] for scope in several.split()]
         name = "access_token" if "refresh_token" in form else "token"
-        return Said(body=json.dumps({name: self._token(query["service"][0], query["scope"])}).encode())
+        return Said(body=json.dumps({name: self._token(query["service"][0], scopes)}).encode())
 
     def _token(self, service: str, scopes: list[str]) -> str:
         access = []

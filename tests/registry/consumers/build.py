@@ -33,6 +33,7 @@ PLUGIN = bytes.fromhex(
 )
 OTHER = b"\0asm\x01\0\0\0"
 CONFIG = b'{"architecture":"amd64","os":"linux","rootfs":{"type":"layers","diff_ids":[]}}'
+SAME = "the same"
 Entries = Iterable[tuple[str, bytes] | tarfile.TarInfo]
 
 
@@ -40,7 +41,8 @@ Entries = Iterable[tuple[str, bytes] | tarfile.TarInfo]
 class Shape:
     """An image or an index: its manifest, and the content that it names by digest.
 
-    `code` is that of the problem that istio-agent has with it, None where the plugin is taken.
+    `code` is that of the problem that istio-agent has with it, None where the plugin is taken; `gateway`
+    that of Envoy Gateway's, where it is another. `raw` is the body, where JSON of Python's cannot say it.
     """
 
     name: str
@@ -49,13 +51,15 @@ class Shape:
     blobs: Mapping[str, bytes] = field(default_factory=dict)
     children: tuple[Shape, ...] = ()
     content_type: str = ""
+    gateway: str | None = SAME
+    raw: bytes | None = None
 
     def __str__(self) -> str:
         return self.name
 
     @property
     def body(self) -> bytes:
-        return json.dumps(self.manifest).encode()
+        return json.dumps(self.manifest).encode() if self.raw is None else self.raw
 
     @property
     def media_type(self) -> str:
@@ -149,6 +153,21 @@ def index(
         code,
         children=tuple(child for child, _ in listed),
     )
+
+
+def sized(size: int, module: bytes = PLUGIN) -> bytes:
+    """A module with a custom section at its end, so that it has this many bytes."""
+    left = size - len(module) - 1
+    number = next(leb for width in range(1, 6) if len(leb := _leb(left - width)) == width)
+    return module + b"\0" + number + b"\x01x" + bytes(left - len(number) - 2)
+
+
+def _leb(number: int) -> bytes:
+    out = bytearray()
+    while number > 0x7F:
+        out.append(number & 0x7F | 0x80)
+        number >>= 7
+    return bytes((*out, number))
 
 
 def corrupted(data: bytes, at: int) -> bytes:

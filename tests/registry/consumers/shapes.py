@@ -6,6 +6,7 @@ the content that a registry has to hold for it.
 
 from __future__ import annotations
 
+import dataclasses
 import tarfile
 import zlib
 
@@ -68,6 +69,12 @@ def paxed(
 ) -> Shape:
     """A layer of one entry after PAX records."""
     return one(name, squeezed(pax(records, entry, kind)), code)
+
+
+def hostile(name: str, archive: bytes, gateway: str | None) -> Shape:
+    """A layer that istio-agent may not survive, with what Envoy Gateway makes of it."""
+    shape = one(name, squeezed(archive), "entry-too-large")
+    return dataclasses.replace(shape, gateway=gateway)
 
 
 B = image("B", [GOOD], None)
@@ -266,23 +273,31 @@ CONTENT = [
 ]
 
 # These make the real agent allocate what the header claims, or panic: not for a shared process.
+_LINK = tar(info("a", tarfile.SYMTYPE))[:512]
 HOSTILE = [
-    patched("an entry of 300 MiB", "entry-too-large", tar(("a", b"")), size=b"%011o" % (300 << 20)),
-    patched(
-        "a link of 300 MiB", "entry-too-large", tar(info("a", tarfile.SYMTYPE)), size=b"%011o" % (300 << 20)
+    hostile(
+        "an entry of 300 MiB", renumbered(tar(("a", b"")), 0, size=b"%011o" % (300 << 20)), "layer-corrupt"
     ),
-    patched(
-        "a link of less than nothing", "entry-too-large", tar(info("a", tarfile.SYMTYPE)), size=b"\xff" * 12
-    ),
-    patched(
+    hostile("a link of 300 MiB", renumbered(_LINK, 0, size=b"%011o" % (300 << 20)) + _NAMED, None),
+    hostile("a link of less than nothing", renumbered(_LINK, 0, size=b"\xff" * 12) + _NAMED, None),
+    hostile(
         "an entry of 2^62 bytes",
-        "entry-too-large",
-        tar(("a", b"")),
-        size=b"\x80\0\0\0" + (1 << 62).to_bytes(8),
+        renumbered(tar(("a", b"")), 0, size=b"\x80\0\0\0" + (1 << 62).to_bytes(8)),
+        "layer-corrupt",
     ),
-    one(
+    hostile(
         "a sparse file of 2^40 bytes",
-        squeezed(pax({**_SPARSE_0_1, "GNU.sparse.size": str(1 << 40)}, ("a", PLUGIN))),
+        pax({**_SPARSE_0_1, "GNU.sparse.size": str(1 << 40)}, ("a", PLUGIN))[:2048] + _NAMED,
+        None,
+    ),
+    hostile(
+        "a plugin of 300 MiB",
+        renumbered(_NAMED, 0, size=b"%011o" % (300 << 20)),
+        "entry-too-large",
+    ),
+    hostile(
+        "a linked plugin of less than nothing",
+        renumbered(tar(info("plugin.wasm", tarfile.SYMTYPE)), 0, size=b"\xff" * 12),
         "entry-too-large",
     ),
 ]

@@ -2,16 +2,17 @@ from __future__ import annotations
 
 import pytest
 
-from registry.consumers.istio import Form, Layer, child, layer
+from registry.consumers.istio import LIMIT, Form, Layer, child, layer, oversized, too_large
 from registry.verdict import Problem
 from storage.digest import Digest
 from storage.manifest import Descriptor, Manifest, Platform, parse
 from tests.registry.consumers.build import DOCKER_LAYER, OCI_LAYER, PLUGIN, RAW_LAYER, Shape, image
 from tests.registry.consumers.judging import judged
+from tests.registry.consumers.lies import LIES, STRICTER
 from tests.registry.consumers.shapes import GOOD, INDEXES, LAYOUTS, RAW, SHAPES, TEXT, A, B
 
 
-@pytest.mark.parametrize("shape", [*LAYOUTS, *INDEXES], ids=str)
+@pytest.mark.parametrize("shape", [*LAYOUTS, *INDEXES, *LIES, *STRICTER], ids=str)
 def test_shape(shape: Shape) -> None:
     found = judged(shape)
     assert (found.code if isinstance(found, Problem) else None) == shape.code
@@ -24,6 +25,19 @@ def test_shape(shape: Shape) -> None:
 def test_the_table_is_large_and_its_names_are_its_own() -> None:
     assert len(SHAPES) >= 70
     assert len({shape.name for shape in SHAPES}) == len(SHAPES)
+
+
+def test_what_is_cut_is_too_large() -> None:
+    assert too_large(LIMIT) is None
+    found = too_large(LIMIT + 1)
+    assert found is not None and found.code == "module-too-large"
+    assert len(str(found)) <= 200
+
+
+def test_an_oversized_entry_is_named() -> None:
+    found = oversized("x" * 40, 2**63)
+    assert "x" * 40 in found.message and str(2**63) in found.message
+    assert len(str(found)) <= 200
 
 
 def _layer(shape: Shape) -> Layer | Problem:
@@ -123,4 +137,4 @@ def test_the_platforms_that_are_there_are_named_but_no_attestations() -> None:
     found = child(Manifest("application/vnd.oci.image.index.v1+json", manifests=entries))
     assert isinstance(found, Problem)
     assert "it has linux/arm64." in found.message
-    assert "--platform linux/amd64" in found.fix
+    assert "docker save HOST/REPO:TAG | sidecargo push - HOST/REPO:TAG" in found.fix

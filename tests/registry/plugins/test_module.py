@@ -85,15 +85,28 @@ def test_an_image_of_another_repository(registry: Registry) -> None:
     assert registry.get(f"/plugins/{registry.other().name}@{B.digest}/plugin.wasm").status == 404
 
 
-def test_a_module_whose_bytes_went_is_no_answer(
+def test_a_module_whose_bytes_went_is_taken_out_again(registry: Registry, store: Path) -> None:
+    module = PLUGIN + custom("gone")
+    shape = image("gone", [(OCI_LAYER, layer(("plugin.wasm", module)))], None)
+    registry.push(shape)
+    path = f"/plugins/{registry.name}:v1/plugin.wasm"
+    assert registry.get(path, {"Range": "bytes=0-3"}).body == b"\0asm"
+    hexadecimal = sha256(module)[7:]
+    (store / "blobs" / "sha256" / hexadecimal[:2] / hexadecimal).unlink()
+    assert registry.get(path, {"Range": "bytes=0-3"}).body == b"\0asm"
+    assert registry.get(path).body == module
+
+
+def test_a_module_whose_image_went_is_no_answer(
     registry: Registry, store: Path, sidecargo: Sidecargo
 ) -> None:
     module = PLUGIN + custom("damaged")
     shape = image("damaged", [(OCI_LAYER, layer(("plugin.wasm", module)))], None)
     registry.push(shape)
-    hexadecimal = sha256(module)[7:]
-    (store / "blobs" / "sha256" / hexadecimal[:2] / hexadecimal).unlink()
     path = f"/plugins/{registry.name}:v1/plugin.wasm"
+    assert registry.get(path, {"Range": "bytes=0-3"}).status == 206
+    for digest in (sha256(module), shape.manifest["layers"][0]["digest"]):
+        (store / "blobs" / "sha256" / digest[7:9] / digest[7:]).unlink()
     for fields in ({}, {"Range": "bytes=0-3"}):
         assert registry.get(path, fields).status == 503
     assert registry.push(shape).status == 201

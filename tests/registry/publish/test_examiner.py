@@ -87,20 +87,33 @@ async def test_a_record_of_other_rules_counts_for_nothing(repository: Repository
     await stored(repository, IMAGE)
     first = await known(repository, DIGEST)
     assert first is not None
-    await repository.derived.keep(DIGEST, {**plugins.to_record(first), "rules": -1, "sdk": "old"})
+    await repository.derived.keep(DIGEST, {**plugins.to_record(first), "rules": -1, "layer": "old"})
     assert await known(repository, DIGEST) == first
 
 
 async def test_a_module_that_is_gone_is_taken_out_again(driver: Reads, repository: Repository) -> None:
-    manifest = await stored(repository, IMAGE)
-    assert await known(repository, DIGEST) is not None
+    await stored(repository, IMAGE)
+    plugin = await known(repository, DIGEST)
+    assert plugin is not None
+    descriptor, _ = await repository.find(DIGEST)
     await driver.delete(paths.blob(MODULE))
-    with spool() as module:
-        plugin = await Examiner(spool).examine(repository, manifest, DIGEST, module)
-        module.seek(0)
-        assert module.read() == PLUGIN + custom("here")
-        await Examiner(spool).keep(repository, DIGEST, plugin, module)
-    assert await repository.derived.has_bytes(MODULE, len(PLUGIN + custom("here")))
+    examiner = Examiner(spool)
+    driver.read_keys.clear()
+    assert await asyncio.gather(*(examiner.has_module(repository, descriptor, plugin) for _ in range(20)))
+    assert len(driver.read_keys) == 1, "a herd takes it out once"
+    assert await driver.get(paths.blob(MODULE)) == PLUGIN + custom("here")
+    assert await examiner.has_module(repository, descriptor, plugin)
+    assert len(driver.read_keys) == 1
+
+
+async def test_a_module_whose_layer_is_gone(driver: Reads, repository: Repository) -> None:
+    await stored(repository, IMAGE)
+    plugin = await known(repository, DIGEST)
+    assert plugin is not None
+    descriptor, _ = await repository.find(DIGEST)
+    await driver.delete(paths.blob(MODULE))
+    await repository.blobs.delete(Digest.parse(IMAGE.manifest["layers"][0]["digest"]))
+    assert not await Examiner(spool).has_module(repository, descriptor, plugin)
 
 
 async def test_an_attachment_is_no_plugin(repository: Repository) -> None:
@@ -114,13 +127,31 @@ async def test_what_is_not_all_here_is_no_plugin(repository: Repository) -> None
     assert await known(repository, Digest.parse(B.digest)) is None
 
 
+async def test_an_index_of_attachments_is_one_where_their_records_are_of_other_rules(
+    repository: Repository,
+) -> None:
+    attested = await stored(repository, ATTESTATION)
+    child = {"mediaType": attested.media_type, "digest": ATTESTATION.digest, "size": len(ATTESTATION.body)}
+    body = json.dumps({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [child]}).encode()
+    assert await repository.derived.find(Digest.parse(ATTESTATION.digest)) is None
+    async with Examiner(spool).examined(repository, parse(body, ""), Digest.of(body)) as examined:
+        assert examined.found == Attachment()
+
+
+async def test_an_index_with_an_image_of_other_rules_is_judged(repository: Repository) -> None:
+    image = await stored(repository, IMAGE)
+    child = {"mediaType": image.media_type, "digest": IMAGE.digest, "size": len(IMAGE.body)}
+    body = json.dumps({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [child]}).encode()
+    async with Examiner(spool).examined(repository, parse(body, ""), Digest.of(body)) as examined:
+        assert isinstance(examined.found, Plugin)
+
+
 async def test_of_an_index_each_child_is_looked_at_once(driver: Reads, repository: Repository) -> None:
     """However often an index names the same attachment, and whatever that costs to read."""
     attested = await stored(repository, ATTESTATION)
     digest = Digest.parse(ATTESTATION.digest)
-    with spool() as module:
-        found = await Examiner(spool).examine(repository, attested, digest, module)
-        await Examiner(spool).keep(repository, digest, found, module)
+    async with Examiner(spool).examined(repository, attested, digest) as examined:
+        await examiner_module.keep(repository, digest, examined)
     child = {"mediaType": attested.media_type, "digest": ATTESTATION.digest, "size": len(ATTESTATION.body)}
     body = json.dumps({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [child] * 5000}).encode()
     asked: list[str] = []
@@ -131,9 +162,8 @@ async def test_of_an_index_each_child_is_looked_at_once(driver: Reads, repositor
         return await get(key)
 
     driver.get = counted  # type: ignore[method-assign]
-    with spool() as module:
-        found = await Examiner(spool).examine(repository, parse(body, ""), Digest.of(body), module)
-    assert found == Attachment()
+    async with Examiner(spool).examined(repository, parse(body, ""), Digest.of(body)) as examined:
+        assert examined.found == Attachment()
     assert asked == [paths.derived(repository.name, digest)]
 
 
@@ -154,8 +184,8 @@ async def test_few_images_are_taken_apart_at_a_time(
     monkeypatch.setattr(examiner_module, "inspect", counted)
 
     async def examine() -> Found:
-        with spool() as module:
-            return await examiner.examine(repository, manifest, DIGEST, module)
+        async with examiner.examined(repository, manifest, DIGEST) as examined:
+            return examined.found
 
     await asyncio.gather(*(examine() for _ in range(20)))
     assert max(at_once) == examiner_module.AT_ONCE

@@ -5,13 +5,17 @@ from typing import BinaryIO, cast
 
 import pytest
 
-from registry.publish.inspect import MAX_NESTED, Findings, inspect, inspect_module
+from registry.consumers import envoy
+from registry.publish.inspect import CONSUMERS, MAX_NESTED, Findings, inspect, inspect_module
 from registry.verdict import Problem, Verdict
+from registry.wasm.judge import judge
+from registry.wasm.module import read
 from storage.errors import BlobUnknown
 from storage.manifest import Descriptor, parse
-from tests.registry.consumers.build import OTHER, PLUGIN, Shape, image, index, sha256
+from tests.registry.consumers.build import OTHER, PLUGIN, Shape, image, index, sha256, sized
+from tests.registry.consumers.judging import code_for
+from tests.registry.consumers.lies import INVALID, LIES
 from tests.registry.consumers.shapes import AMD64, GOOD, HOSTILE, RAW, RAW_CONFIG, SHAPES, TEXT, B
-from tests.registry.wasm.binary import custom
 
 
 class Parts:
@@ -51,17 +55,18 @@ async def inspected(shape: Shape, parts: Parts | None = None) -> tuple[Findings,
         return found, into.read()
 
 
-# The module of this one is no plugin of Envoy's, which is another table's matter.
-LAID_OUT = [shape for shape in (*SHAPES, *HOSTILE) if shape.name != "C, two modules"]
+LAID_OUT = [shape for shape in (*SHAPES, *HOSTILE, *LIES) if shape.code != INVALID]
 
 
 @pytest.mark.parametrize("shape", LAID_OUT, ids=str)
 async def test_what_is_found_in_an_image(shape: Shape) -> None:
     found, module = await inspected(shape)
-    assert [problem.code for problem in found.problems] == ([shape.code] if shape.code else [])
+    for verdict in found.verdicts:
+        code = code_for(shape, verdict.consumer)
+        assert [problem.code for problem in verdict.problems] == ([code] if code else [])
     assert found.ok is (shape.code is None)
-    if shape.code:
-        assert found.module is None
+    if code_for(shape, "envoy"):
+        assert found.module is None and found.layer is None
         return
     assert module == PLUGIN
     assert found.module is not None and f"sha256:{found.module.sha256}" == sha256(PLUGIN)
@@ -115,28 +120,31 @@ async def test_what_cannot_be_read_is_the_source_s_to_say() -> None:
         await inspected(B, Absent(B))
 
 
+TO_FETCH = ["module-too-large-to-fetch"]
+NO_PLUGIN = [problem.code for problem in judge(read(OTHER), OTHER)]
+
+
 @pytest.mark.parametrize(
     ("data", "verdicts"),
     [
-        pytest.param(PLUGIN, {"istio": [], "envoy": []}, id="a plugin"),
-        pytest.param(PLUGIN + custom("more", bytes(1 << 20)), {"istio": [], "envoy": []}, id="a large one"),
-        pytest.param(OTHER, {"istio": ["no-abi"], "envoy": ["no-abi"]}, id="a module without ABI"),
+        pytest.param(PLUGIN, [[], [], []], id="a plugin"),
+        pytest.param(sized(envoy.LIMIT), [[], [], []], id="a large one"),
+        pytest.param(sized(envoy.LIMIT + 1), [[], TO_FETCH, TO_FETCH], id="a byte more"),
+        pytest.param(OTHER, [NO_PLUGIN] * 3, id="a module without ABI"),
         pytest.param(b"", None, id="nothing"),
         pytest.param(b"text", None, id="text"),
         pytest.param(PLUGIN[:-3], None, id="cut"),
     ],
 )
-def test_a_bare_module(data: bytes, verdicts: dict[str, list[str]] | None) -> None:
+def test_a_bare_module(data: bytes, verdicts: list[list[str]] | None) -> None:
     found = inspect_module(data)
+    assert tuple(verdict.consumer for verdict in found.verdicts) == CONSUMERS
     if verdicts is None:
         assert not found.ok
         assert found.module is None
         return
-    got = {verdict.consumer: [problem.code for problem in verdict.problems] for verdict in found.verdicts}
-    if "no-abi" in verdicts["istio"]:
-        assert not found.ok and set(got) == set(verdicts)
-    else:
-        assert got == verdicts
+    assert [[problem.code for problem in verdict.problems] for verdict in found.verdicts] == verdicts
+    assert found.ok is not any(verdicts)
     assert found.module is not None and found.module.size == len(data)
 
 

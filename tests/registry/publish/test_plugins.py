@@ -3,28 +3,35 @@ from typing import Any
 import pytest
 
 from registry.publish.inspect import RULES, Findings, inspect_module
-from registry.publish.plugins import Plugin, from_record, of, to_record
+from registry.publish.plugins import MAX_LAYERS, Plugin, from_record, of, to_record
 from registry.verdict import Problem, Verdict
+from registry.wasm import facts
+from registry.wasm.module import read
 from storage import records
 from storage.digest import Digest
 from storage.manifest import OCI_MANIFEST, Descriptor
-from tests.registry.consumers.build import PLUGIN
+from tests.registry.consumers.build import OCI_LAYER, PLUGIN
 
 MANIFEST = Digest("sha256", "1" * 64)
 CHILD = Digest("sha256", "2" * 64)
 MODULE = Digest.of(PLUGIN)
 TWICE = Verdict("istio", (Problem("code", "message.", "fix."),) * 2)
 PROBLEM = Problem("code", "message.", "fix.")
+SOME = Problem("code", "message.", "fix.", ("1.36", "1.38"))
 
-GOOD = Plugin(MANIFEST, (Verdict("istio"), Verdict("envoy")), MODULE, 77, "0_2_1", "go")
+FACTS = facts.of(read(PLUGIN))
+LAYER = Descriptor(OCI_LAYER, Digest.of(b"layer"), 5)
+TEXT = Descriptor("text/plain", Digest.of(b"text", "sha512"), 4)
+
+GOOD = Plugin(MANIFEST, (Verdict("istio"), Verdict("envoy")), FACTS, LAYER.digest, (TEXT, LAYER))
 PLUGINS = {
     "loads": GOOD,
-    "no module": Plugin(MANIFEST, (Verdict("istio", (PROBLEM,)),)),
+    "no module": Plugin(MANIFEST, (Verdict("istio", (PROBLEM,)),), layers=(TEXT,)),
     "a module with problems": Plugin(
-        CHILD, (Verdict("istio", (PROBLEM, PROBLEM)), Verdict("envoy")), MODULE, 8
+        CHILD, (Verdict("istio", (PROBLEM, SOME)), Verdict("envoy")), FACTS, LAYER.digest, (LAYER,)
     ),
     "nothing was judged": Plugin(MANIFEST, ()),
-    "sha512": Plugin(Digest("sha512", "3" * 128), (Verdict("istio"),), MODULE, 8),
+    "sha512": Plugin(Digest("sha512", "3" * 128), (Verdict("istio"),), FACTS),
 }
 
 
@@ -42,9 +49,12 @@ def test_a_record_comes_back_as_it_was(plugin: Plugin) -> None:
         pytest.param({"image": "latest"}, id="no digest"),
         pytest.param({"image": 7}, id="a number for a digest"),
         pytest.param({"module": "x"}, id="a word for a module"),
-        pytest.param({"module": {"digest": str(MODULE)}}, id="no size"),
-        pytest.param({"module": {"digest": str(MODULE), "size": "many"}}, id="a word for a size"),
-        pytest.param({"module": {"digest": "x", "size": 1}}, id="a module without digest"),
+        pytest.param({"module": {"sha256": MODULE.hex}}, id="half of the facts"),
+        pytest.param({"module": FACTS.to_json() | {"size": "many"}}, id="a word for a size"),
+        pytest.param({"module": FACTS.to_json() | {"sha256": "x"}}, id="a module without digest"),
+        pytest.param({"layer": "x"}, id="a layer without digest"),
+        pytest.param({"layers": None}, id="no layers"),
+        pytest.param({"layers": [{"digest": str(MODULE)}]}, id="half a layer"),
         pytest.param({"verdicts": {"istio": []}}, id="verdicts by consumer"),
         pytest.param({"verdicts": [{"consumer": "istio"}]}, id="half a verdict"),
         pytest.param({"verdicts": [{"consumer": "x", "problems": [{"code": "x"}]}]}, id="half a problem"),
@@ -72,7 +82,7 @@ def test_no_record_is_none() -> None:
 def test_what_is_remembered_of_findings() -> None:
     plugin = of(inspect_module(PLUGIN), MANIFEST)
     assert (plugin.image, plugin.module, plugin.size) == (MANIFEST, MODULE, len(PLUGIN))
-    assert (plugin.abi, plugin.ok) == ("0_2_1", True)
+    assert plugin.ok and plugin.facts == FACTS
     assert plugin.findings.verdicts == plugin.verdicts
 
 
@@ -83,4 +93,18 @@ def test_what_is_remembered_of_an_index_is_its_child() -> None:
 
 def test_what_is_remembered_of_no_module() -> None:
     plugin = of(inspect_module(b"no module"), MANIFEST)
-    assert (plugin.module, plugin.size, plugin.abi, plugin.sdk, plugin.ok) == (None, 0, "", "", False)
+    assert (plugin.module, plugin.size, plugin.facts, plugin.ok) == (None, 0, None, False)
+
+
+def test_layers_are_remembered_without_what_was_said_about_them() -> None:
+    said = Descriptor(OCI_LAYER, LAYER.digest, 5, annotations={"a": "b" * 1000})
+    plugin = of(Findings((), layer=said, layers=(TEXT, said)), MANIFEST)
+    assert (plugin.layer, plugin.layers) == (LAYER.digest, (TEXT, LAYER))
+
+
+def test_layers_have_a_limit_and_the_plugin_s_is_among_them() -> None:
+    many = tuple(Descriptor("x" * 5000, Digest.of(b"%d" % at), at) for at in range(5000))
+    plugin = of(Findings((), layer=many[-1], layers=many), MANIFEST)
+    assert len(plugin.layers) == MAX_LAYERS
+    assert plugin.layers[-1].digest == plugin.layer == many[-1].digest
+    assert len(records.write(to_record(plugin))) < 64 << 10

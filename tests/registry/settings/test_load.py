@@ -65,7 +65,8 @@ def test_all_that_is_wrong_is_said_at_once(file: Path, monkeypatch: pytest.Monke
         "SIDECARGO_STORAGE__FOLDER: storage.folder: unknown key; allowed: url, cache",
         "s.yaml:6: admission.mode: 'on' is not allowed; allowed: enforce, warn, off",
         "s.yaml:8: admission.rules[0].repositories: is missing",
-        "s.yaml:9: admission.rules[0].sprase: unknown key; allowed: repositories, mode, sparse, consumers, envoy",
+        "s.yaml:9: admission.rules[0].sprase: unknown key; allowed: repositories, mode, sparse, consumers, "
+        "envoy",
         "s.yaml:10: admission.rules[1].repositories: 'a**' is not a pattern; write names with * inside a "
         "segment and ** as a whole segment, as in team-a/*, ci/** or **",
         "s.yaml:11: limits: 4 is not a mapping of manifest, upload",

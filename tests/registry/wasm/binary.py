@@ -90,3 +90,8 @@ def plugin(
         section(10, vec([b"\x02\x00\x0b", b"\x04\x00\x41\x00\x0b"])),
         tail,
     )
+
+
+def code_of_bodies(*bodies: bytes) -> bytes:
+    """A code section of bodies that begin with their locals."""
+    return section(10, vec(leb(len(body)) + body for body in bodies))

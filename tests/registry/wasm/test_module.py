@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from wasmtime import wat2wasm
 
 from registry.wasm import module as under_test
+from registry.wasm import sections
 from registry.wasm.module import Export, Import, Module, NotAModule, read
 from registry.wasm.producers import Producers
-from registry.wasm.types import FuncType, Memory
+from registry.wasm.types import FuncType, Memory, Table
 from tests.registry.wasm import binary
 from tests.registry.wasm.binary import custom, leb, name, section, vec
 
@@ -43,9 +44,9 @@ def test_everything_is_read() -> None:
     assert found.sha256 == hashlib.sha256(data).hexdigest()
     assert found.imports == (
         Import("env", "proxy_log", "func", log),
-        Import("env", "table", "table"),
+        Import("env", "table", "table", type="funcref"),
         Import("env", "memory", "memory"),
-        Import("env", "stack", "global"),
+        Import("env", "stack", "global", type="i32"),
         Import("env", "thrown", "tag", FuncType(("i64",))),
     )
     assert found.exports == (
@@ -55,10 +56,39 @@ def test_everything_is_read() -> None:
         Export("memory", "memory", 0),
     )
     assert found.memories == (Memory(1, 16, imported=True), Memory(3))
+    assert found.tables == (Table("funcref", 1, 2, imported=True),)
+    assert found.globals == (None,)
+    assert found.tags == (FuncType(("i64",)),)
     assert found.start == 1
     assert found.imports_tags
     assert found.function("malloc") == found.exports[1]
     assert found.function("memory") is None
+
+
+def test_what_is_exported_has_its_type() -> None:
+    data = wat2wasm(
+        """(module
+          (table (export "t") 1 externref)
+          (table 2 funcref (ref.null func))
+          (global i32 (i32.const 7))
+          (global (export "g") v128 (v128.const i64x2 0 0))
+          (global i64 (i64.add (i64.const 2) (i64.const 3)))
+          (tag (export "e") (param f32)))"""
+    )
+    found = read(data)
+    assert found.exports == (
+        Export("t", "table", 0, type="externref"),
+        Export("g", "global", 1, type="v128"),
+        Export("e", "tag", 0, FuncType(("f32",))),
+    )
+    assert found.tables == (Table("externref", 1), Table("funcref", 2))
+    assert found.globals == (7, None, 5)
+
+
+@pytest.mark.parametrize("kind", range(5))
+def test_an_export_of_what_is_not_there(kind: int) -> None:
+    with pytest.raises(NotAModule, match="an export names"):
+        read(binary.module(binary.exports(("x", kind, 0))))
 
 
 def test_the_empty_module_and_a_known_hash() -> None:
@@ -178,14 +208,19 @@ def test_cut_anywhere_is_found_or_ends_between_sections(cut: int) -> None:
     except NotAModule as error:
         assert error.problem.code == "wasm-malformed"
     else:
-        assert whole[cut] in under_test._SECTIONS
+        assert whole[cut] in sections.NAMES
 
 
 @pytest.mark.parametrize(
     ("tail", "says"),
     [
         pytest.param(VOID[:-1], "Envoy: Failed to parse corrupted Wasm module: ", id="its own parser"),
-        pytest.param(VOID + VOID, "Envoy: Failed to load Wasm bytecode: ", id="V8"),
+        pytest.param(VOID + VOID, "Envoy: Missing or unknown Proxy-Wasm ABI version: ", id="no ABI"),
+        pytest.param(
+            VOID + VOID + binary.exports(("proxy_abi_version_0_2_1", 0, 0)),
+            "Envoy: Failed to load Wasm bytecode: ",
+            id="V8",
+        ),
     ],
 )
 def test_the_words_are_envoys(tail: bytes, says: str) -> None:

@@ -37,13 +37,13 @@ def test_unsigned_refuses(data: bytes, bits: int, says: str) -> None:
     ("data", "number"),
     [(b"\x00", 0), (b"\x70", -16), (b"\x3f", 63), (b"\x40", -64), (b"\x80\x01", 128), (b"\xff\x00", 127)],
 )
-def test_signed33(data: bytes, number: int) -> None:
-    assert Reader(data).signed33() == number
+def test_signed(data: bytes, number: int) -> None:
+    assert Reader(data).signed(33) == number
 
 
-def test_signed33_runs_on() -> None:
+def test_signed_runs_on() -> None:
     with pytest.raises(Malformed, match="runs on"):
-        Reader(b"\x80" * 10).signed33()
+        Reader(b"\x80" * 10).signed(33)
 
 
 def test_count_is_held_against_the_bytes_and_the_limit() -> None:

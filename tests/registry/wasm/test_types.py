@@ -4,7 +4,17 @@ import pytest
 
 from registry.wasm.module import NotAModule, read
 from registry.wasm.reader import Malformed, Reader
-from registry.wasm.types import FuncType, Memory, memory, read_types, value_type
+from registry.wasm.types import (
+    FuncType,
+    Memory,
+    Table,
+    heap_type_code,
+    memory,
+    printable,
+    read_types,
+    table,
+    value_type,
+)
 from tests.registry.wasm.binary import leb, module, name, section, types, vec
 
 
@@ -85,3 +95,62 @@ def test_a_function_of_a_struct_type_is_refused() -> None:
 def test_equal_signatures_share_one_value() -> None:
     first, second = read_types(Reader(vec([b"\x60\x02\x7f\x7e\0"] * 2)))
     assert first is second
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (b"\x70\x00\x01", Table("funcref", 1)),
+        (b"\x6f\x01\x01\x02", Table("externref", 1, 2)),
+        (b"\x64\x70\x04\x05", Table("(ref func)", 5, is64=True)),
+    ],
+)
+def test_table(data: bytes, expected: Table) -> None:
+    assert table(Reader(data)) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("void -> void", FuncType()),
+        ("i32 i64 -> i32", FuncType(("i32", "i64"), ("i32",))),
+        ("void -> f64", FuncType((), ("f64",))),
+    ],
+)
+def test_spelled_as_envoy_prints(text: str, expected: FuncType) -> None:
+    assert FuncType.spelled(text) == expected
+    assert expected.as_printed() == text
+
+
+@pytest.mark.parametrize(
+    ("value", "name"),
+    [
+        ("i32", "i32"),
+        ("funcref", "funcref"),
+        ("(ref func)", "funcref"),
+        ("(ref null extern)", "externref"),
+        ("v128", None),
+        ("anyref", None),
+        ("exnref", None),
+        ("(ref 0)", None),
+    ],
+)
+def test_what_v8_has_a_name_for(value: str, name: str | None) -> None:
+    assert printable(value) == name
+
+
+@pytest.mark.parametrize(
+    ("value", "code"),
+    [
+        ("funcref", b"\x70"),
+        ("nullref", b"\x71"),
+        ("(ref null extern)", b"\x6f"),
+        ("(ref struct)", b"\x6b"),
+        ("(ref null)", b"\x71"),
+        ("(ref null 5)", b"\x05"),
+        ("(ref 100)", b"\xe4\x00"),
+    ],
+)
+def test_heap_types_are_written_as_they_are_read(value: str, code: bytes) -> None:
+    assert heap_type_code(value) == code
+    assert value_type(Reader(b"\x64" + code)).removeprefix("(ref ") in f"{value.removesuffix('ref')}) {value}"

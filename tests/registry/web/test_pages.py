@@ -2,17 +2,19 @@ import json
 import re
 from collections.abc import Callable
 from html.parser import HTMLParser
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 from tests.real.sidecargo import Sidecargo
-from tests.registry.consumers.build import OCI_LAYER, PLUGIN, image, layer
-from tests.registry.consumers.shapes import B
+from tests.registry.consumers.build import OCI_LAYER, PLUGIN, image, index, layer
+from tests.registry.consumers.shapes import AMD64, ATTESTATION, BAD, UNKNOWN, B
 from tests.registry.talk import Answer, Registry, fresh
 from tests.registry.wasm.binary import custom
 
 HTML = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+BUILDX = index("buildx", [(B, AMD64), (ATTESTATION, UNKNOWN)], None)
 EVIL = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>&amp;"
 
 
@@ -23,15 +25,28 @@ class Page(HTMLParser):
         super().__init__()
         self.tags: list[str] = []
         self.attributes: list[tuple[str, str | None]] = []
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
         self.links: list[str] = []
         self.text = ""
         assert answer.status == 200, answer
-        self.feed(answer.body.decode())
+        self.source = answer.body.decode()
+        self.feed(self.source)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append(tag)
         self.attributes += attrs
+        self.elements.append((tag, dict(attrs)))
         self.links += [value for name, value in attrs if name == "href" and value]
+
+    def named(self, name: str) -> list[str | None]:
+        """The values of an attribute."""
+        return [value for found, value in self.attributes if found == name]
+
+    @property
+    def title(self) -> str:
+        match = re.search("<title>(.*)</title>", self.source)
+        assert match
+        return match[1]
 
     def handle_data(self, data: str) -> None:
         self.text += data
@@ -41,9 +56,17 @@ def pages(registry: Registry) -> list[str]:
     return ["/", "/plugins", "/plugins/", f"/plugins/{registry.name}", f"/plugins/{registry.name}:v1"]
 
 
-def test_pages_run_nothing_and_tell_nobody(registry: Registry) -> None:
+def every_page(registry: Registry) -> list[str]:
+    """All pages there are: of what was accepted, refused, and refused later."""
+    registry.push(BUILDX, "index")
     registry.push(B)
-    for path in pages(registry):
+    registry.push(BAD)
+    registry.push(BAD, "bad")
+    return [*pages(registry), *(f"/plugins/{registry.name}:{tag}" for tag in ("index", "bad"))]
+
+
+def test_pages_run_nothing_and_tell_nobody(registry: Registry) -> None:
+    for path in every_page(registry):
         answer = registry.get(path, HTML)
         assert (answer.status, answer["content-type"]) == (200, "text/html; charset=utf-8"), path
         policy = {rule.partition(" ")[0] for rule in answer["content-security-policy"].split("; ")}
@@ -60,11 +83,43 @@ def test_pages_run_nothing_and_tell_nobody(registry: Registry) -> None:
 
 
 def test_every_link_leads_somewhere(registry: Registry) -> None:
-    registry.push(B)
-    for path in pages(registry):
-        for link in Page(registry.get(path, HTML)).links:
-            assert link.startswith("/"), link
-            assert registry.get(link).status == 200, link
+    for path in every_page(registry):
+        page = Page(registry.get(path, HTML))
+        for link in page.links:
+            if link.startswith("#"):
+                assert link[1:] in page.named("id"), link
+            else:
+                assert link.startswith("/"), link
+                assert registry.get(link).status == 200, link
+
+
+def test_pages_can_be_read_without_eyes(registry: Registry) -> None:
+    """Landmarks, headings in order, tables with captions and scopes; what scrolls has focus and a name."""
+    titles = []
+    for path in every_page(registry):
+        page = Page(registry.get(path, HTML))
+        for landmark in ("header", "nav", "main", "title", "h1"):
+            assert page.tags.count(landmark) == 1, (path, landmark)
+        titles.append(page.title)
+        levels = [int(tag[1]) for tag in page.tags if re.fullmatch("h[1-6]", tag)]
+        assert levels[0] == 1, path
+        assert all(after <= before + 1 for before, after in pairwise(levels)), (path, levels)
+        assert page.tags.count("caption") == page.tags.count("table"), path
+        for tag, attributes in page.elements:
+            if tag == "th":
+                assert attributes.get("scope") in ("col", "row"), path
+            if tag == "pre":
+                assert attributes.get("tabindex") == "0", path
+            if attributes.get("class") == "scroll":
+                assert attributes.get("tabindex") == "0" and attributes["aria-label"], path
+            if tag in ("p", "td") and attributes.get("class") in ("yes", "no"):
+                continue
+            assert "tabindex" not in attributes or attributes["tabindex"] == "0", path
+        ids = page.named("id")
+        assert len(set(ids)) == len(ids), path
+        # What is right and wrong is said in words, too.
+        assert not re.search(r"[✓✗]", page.text), path
+    assert len(set(titles)) == len(titles) - 1, titles  # two paths lead to the list of repositories
 
 
 def test_programs_get_json(registry: Registry) -> None:
@@ -142,6 +197,24 @@ def test_a_repository_that_is_not_here(registry: Registry) -> None:
         assert (answer.status, answer.code) == (404, "NAME_UNKNOWN")
 
 
+def test_what_was_refused_is_text(registry: Registry) -> None:
+    shapes = [
+        image("type", [(f"text/{EVIL}", b"x")], None),
+        image("entry", [(OCI_LAYER, layer((EVIL.replace("/", ""), b"x")))], None),
+    ]
+    for at, shape in enumerate(shapes):
+        assert registry.push(shape, f"v{at}").status == 400, shape
+        for reference in (f":v{at}", f"@{shape.digest}"):
+            page = Page(registry.get(f"/plugins/{registry.name}{reference}", HTML))
+            assert not {"script", "img"} & set(page.tags)
+            assert "onerror" not in dict(page.attributes)
+    for junk in (b"<script>alert(1)</script>", b'{"mediaType": "<script>alert(1)</script>"}', b"\xff\xfe"):
+        assert registry.put("junk", junk).status == 400
+        page = Page(registry.get(f"/plugins/{registry.name}:junk", HTML))
+        assert "script" not in page.tags
+    assert "<script>" in Page(registry.get(f"/plugins/{registry.name}:v0", HTML)).text
+
+
 def test_what_people_write_is_text(serve: Callable[..., Sidecargo], tmp_path: Path) -> None:
     settings = tmp_path / "settings.yaml"
     settings.write_text("admission: {mode: warn}\n")
@@ -190,6 +263,13 @@ def test_the_start_page_names_the_registry_as_it_was_reached(registry: Registry)
     assert f"docker push {registry.host}/team/wasm:v1" in text
     assert f"--key http://{registry.host}/keys/cosign.pub" in text
     assert "--allow-http-registry" in text
+    registry.push(B)
+    text = Page(registry.get(f"/plugins/{registry.name}", HTML)).text
+    assert f"docker push {registry.host}/{registry.name}:TAG" in text
+    text = Page(registry.get(f"/plugins/{registry.name}:v1", HTML)).text
+    assert f"sidecargo yaml wasmplugin {registry.host}/{registry.name}:v1" in text
+    text = Page(registry.get(f"/plugins/{registry.name}@{B.digest}", HTML)).text
+    assert f"sidecargo yaml envoy {registry.host}/{registry.name}@{B.digest}" in text
 
 
 def test_the_start_page_names_the_registry_as_the_settings_do(

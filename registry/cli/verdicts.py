@@ -1,0 +1,113 @@
+"""How findings are shown: lines for people, a document for programs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+from pydantic import ByteSize
+
+from registry.cli.asked import Asked
+from registry.cli.judged import Judged
+from registry.cli.terminal import printable
+from registry.releases import ENVOYS
+from registry.verdict import Problem, Verdict
+from registry.wasm.abi import abi_version
+from registry.wasm.module import Module
+from registry.wasm.sdk import guess
+
+
+def as_data(target: str, result: Judged, asked: Asked) -> dict[str, Any]:
+    """The answer for programs."""
+    findings = result.findings
+    verdicts = asked.verdicts(findings.verdicts)
+    return {
+        "target": target,
+        "digest": str(result.digest) if result.digest else None,
+        "ok": all(verdict.ok for verdict in verdicts),
+        "consumers": {verdict.consumer: consumer(verdict, asked) for verdict in verdicts},
+        "module": _module(findings.module) if findings.module else None,
+        "layer": result.layer.to_json() if result.layer else None,
+    }
+
+
+def consumer(verdict: Verdict, asked: Asked) -> dict[str, Any]:
+    """One consumer's verdict; `envoys` says of each release that was asked for whether it loads there."""
+    return {
+        "ok": verdict.ok,
+        "envoys": {envoy: verdict.among((envoy,)).ok for envoy in asked.envoys[verdict.consumer]},
+        "problems": [problem.to_json() for problem in verdict.problems],
+    }
+
+
+def _module(module: Module) -> dict[str, Any]:
+    return {
+        "sha256": module.sha256,
+        "size": module.size,
+        "abi": abi_version(module),
+        "sdk": str(guess(module)),
+        "imports": [str(needed) for needed in module.imports],
+        "exports": [offered.name for offered in module.exports],
+    }
+
+
+def lines(target: str, result: Judged, asked: Asked) -> Iterator[str]:
+    """The answer for people."""
+    yield printable(target)
+    verdicts = asked.verdicts(result.findings.verdicts)
+    yield from verdict_lines(verdicts, asked)
+    yield from _elsewhere(result.findings.verdicts, verdicts)
+    if module := result.findings.module:
+        size = ByteSize(module.size).human_readable()
+        facts = f"{size}, ABI {abi_version(module) or 'none'}, SDK {guess(module)}"
+        yield f"  module  {facts}, {len(module.imports)} imports, {len(module.exports)} exports"
+        yield f"          sha256 {module.sha256} (what code.remote and http(s) URLs compare)"
+    if layer := result.layer:
+        yield f"  layer   {printable(layer.media_type)} {layer.digest}"
+    if result.digest:
+        yield f"  image   {result.digest} (what oci:// URLs compare)"
+
+
+def verdict_lines(verdicts: Sequence[Verdict], asked: Asked) -> Iterator[str]:
+    """A line a consumer and set of releases with the same problems, and those problems, told once."""
+    rows = [
+        (asked.name(verdict.consumer), f"Envoy {', '.join(envoys)}", problems)
+        for verdict in verdicts
+        for envoys, problems in asked.by_release(verdict)
+    ]
+    names = max((len(name) for name, _, _ in rows), default=0)
+    releases = max((len(envoys) for _, envoys, _ in rows), default=0)
+    told: dict[tuple[Problem, ...], str] = {}
+    for name, envoys, problems in rows:
+        yield f"  {name:<{names}}  {envoys:<{releases}}  {'does not load' if problems else 'loads'}"
+        if problems in told:
+            yield f"    as for {told[problems]}"
+        elif problems:
+            yield from problem_lines(problems)
+            told[problems] = name
+
+
+def about(verdicts: Sequence[Verdict], reference: str) -> tuple[Verdict, ...]:
+    """The verdicts with fixes that name the image."""
+    return tuple(
+        replace(verdict, problems=tuple(problem.about(reference) for problem in verdict.problems))
+        for verdict in verdicts
+    )
+
+
+def problem_lines(problems: Sequence[Problem], indent: str = "    ") -> Iterator[str]:
+    """What is wrong and what to type, on a line each."""
+    for problem in problems:
+        yield f"{indent}problem: {printable(problem.message)}"
+        yield f"{indent}fix:     {printable(problem.fix)}"
+
+
+def _elsewhere(found: Sequence[Verdict], verdicts: Sequence[Verdict]) -> Iterator[str]:
+    """What loads where it was asked for and not in another Envoy: to know before an older mesh meets it."""
+    if not verdicts or any(not verdict.ok for verdict in verdicts):
+        return
+    others = {problem for verdict in found for problem in verdict.problems if problem.envoys}
+    for envoys in dict.fromkeys(problem.envoys for problem in sorted(others, key=lambda one: one.code)):
+        known = [envoy for envoy in ENVOYS if envoy in envoys]
+        yield f"  but not in Envoy {', '.join(known)}: see --envoy {known[0] if known else envoys[0]}"

@@ -1,0 +1,99 @@
+"""`/plugins/REPO:TAG/KIND.yaml`: the plugin's resource for each consumer, ready to apply."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable
+
+from starlette.responses import Response
+
+from registry.api.call import Call
+from registry.apply import reading, resources
+from registry.apply.options import OptionInvalid, Options
+from registry.apply.pin import Pin
+from registry.plugins import find
+from registry.publish.plugins import Plugin
+from storage.digest import Digest
+from storage.errors import ManifestInvalid, ParameterInvalid
+from storage.manifest import Descriptor
+
+_HOST = re.compile(r"(?:\[[0-9a-fA-F:.]+\]|[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)(?::[0-9]{1,5})?")
+_HEADERS = {
+    # What it says may depend on the Host that was asked for.
+    "Cache-Control": "no-cache",
+    "X-Content-Type-Options": "nosniff",
+}
+
+
+def of(kind: str) -> Callable[[Call], Awaitable[Response]]:
+    """The resource that answers with YAML of a kind (of `apply.options.KINDS`).
+
+    Its parameters are the options of `sidecargo yaml`. It raises ManifestInvalid for a plugin that does
+    not load where the YAML is for, and ParameterInvalid for an option that is wrong.
+    """
+
+    async def get(call: Call) -> Response:
+        options = _options(call, kind)
+        stored, _, plugin = await find.plugin(call)
+        pin = _pin(call, plugin, _module(call, kind, plugin, options))
+        if resources.is_downloaded(kind, options):
+            await _must_serve(call, stored, plugin)
+        said = resources.render(kind, pin, options)
+        return Response(said, headers=_HEADERS, media_type="application/yaml")
+
+    return get
+
+
+def _options(call: Call, kind: str) -> Options:
+    asked: dict[str, list[str]] = {}
+    for name, text in call.request.query_params.multi_items():
+        asked.setdefault(name, []).append(text)
+    try:
+        return reading.read(kind, asked)
+    except OptionInvalid as error:
+        raise ParameterInvalid(
+            f"the parameter {error.option[:80]!r} {error.message}", fix=error.fix
+        ) from None
+
+
+def _module(call: Call, kind: str, plugin: Plugin, options: Options) -> Digest:
+    """The module, if it loads in the consumer and in the Envoys that this repository's policy names."""
+    consumer = resources.consumer(kind, options)
+    envoys = call.services.publisher.policy_of(call.repository.name).envoys
+    problems = [
+        problem
+        for verdict in plugin.verdicts
+        if verdict.consumer == consumer
+        for problem in verdict.among(envoys).problems
+    ]
+    if problems or plugin.module is None:
+        first = (problems or list(plugin.findings.problems))[0]
+        raise ManifestInvalid(
+            f"what is applied would be an outage: {first.message}",
+            fix=first.fix,
+            detail=[problem.to_json() for problem in problems or [first]],
+        )
+    if plugin.image.algorithm != "sha256":
+        raise ManifestInvalid(
+            f"the image is named by {plugin.image.algorithm}; agents know sha256 only.",
+            fix="Push it by tag or by its sha256 digest.",
+        )
+    return plugin.module
+
+
+async def _must_serve(call: Call, stored: Descriptor, plugin: Plugin) -> None:
+    if not await call.services.examiner.has_module(call.repository, stored, plugin):
+        raise find.missing(call, stored)
+
+
+def _pin(call: Call, plugin: Plugin, module: Digest) -> Pin:
+    scheme, _, host = call.services.public_url.partition("://")
+    if not host:
+        scheme, host = call.request.url.scheme, call.request.headers.get("host", "")
+        if not _HOST.fullmatch(host):
+            raise ParameterInvalid(
+                "the request has no Host that could be written down.", fix="Set server.public_url."
+            )
+    reference = call.reference()
+    tag = "" if isinstance(reference, Digest) else reference
+    return Pin(host, call.repository.name, plugin.image, module, scheme, tag)

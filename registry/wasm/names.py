@@ -1,0 +1,53 @@
+"""The names of functions, as Envoy reads them before it loads anything: a broken list ends the loading.
+
+proxy-wasm-cpp-host, src/bytecode_util.cc: getFunctionNameIndex, getCustomSection, parseVarint. The engines
+forgive what Envoy does not.
+"""
+
+from __future__ import annotations
+
+from registry.wasm.reader import Malformed, Reader
+from registry.wasm.sections import CUSTOM, custom_title, sections
+
+_TITLE = b"name"
+_FUNCTIONS = 1
+_MOST = 1 << 30
+
+
+def broken(view: memoryview) -> str | None:
+    """What Envoy cannot read in the first custom section called "name"; None when there is nothing."""
+    for section in sections(view):
+        if section.id != CUSTOM:
+            continue
+        title, start = custom_title(view, section)
+        if title == _TITLE:
+            try:
+                _read(bytes(view[start : section.end]), start)
+            except Malformed as error:
+                return f"the name section: {error}"
+            return None
+    return None
+
+
+def _read(data: bytes, base: int) -> None:
+    reader = Reader(data, base)
+    while not reader.at_end():
+        subsection, size = reader.byte(), _number(reader)
+        start = reader.pos
+        if subsection != _FUNCTIONS:
+            reader.skip(size)
+            continue
+        if size > len(data) - start:
+            raise Malformed(f"its part at byte {base + start} has {size} bytes, {len(data) - start} are left")
+        for _ in range(reader.count("names", len(data))):
+            _number(reader)
+            reader.skip(_number(reader))
+        if reader.pos != start + size:
+            raise Malformed(f"the functions at byte {base + start} do not take {size} bytes")
+
+
+def _number(reader: Reader) -> int:
+    number = reader.unsigned()
+    if number >= _MOST:
+        raise Malformed(f"the number {number} before byte {reader.place} is over 30 bits")
+    return number

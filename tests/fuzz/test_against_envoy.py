@@ -1,0 +1,40 @@
+"""On changed modules, too, the verdict is that of the real Envoys."""
+
+from __future__ import annotations
+
+import pytest
+
+from registry.releases import ENVOYS
+from registry.wasm.module import NotAModule, read
+from tests.fuzz.amount import AMOUNT
+from tests.fuzz.modules import module, seeded
+from tests.real import envoys
+from tests.real.envoys import Said
+from tests.real.verdicts import compare, suspects
+
+pytestmark = [pytest.mark.real, pytest.mark.slow]
+
+MODULES = AMOUNT // 10 or 300
+"""How many are given to each release."""
+
+
+@pytest.mark.parametrize("release", ENVOYS)
+def test_a_changed_module_gets_envoys_verdict(release: str) -> None:
+    # Other modules for each release; a name alone is enough to have the module again.
+    modules = {f"{release} {at}": module(seeded(f"{release} {at}")) for at in range(MODULES)}
+    said = envoys.ask(release, modules, suspects(modules, release))
+    assert any(one.loads for one in said.values())
+    decided = {name: data for name, data in modules.items() if not only_running_shows(data, said[name])}
+    assert [str(one) for one in compare(decided, release, said)] == []
+
+
+def only_running_shows(data: bytes, said: Said) -> bool:
+    """Whether what happened may be what the module's own code did while it was instantiated."""
+    if any("Failed to create new Wasm instance" in word for word in said.words):
+        return True
+    if said.end != "crashes":
+        return False
+    try:
+        return read(data).start is not None
+    except NotAModule:
+        return False

@@ -1,0 +1,1 @@
+"""The modules of the table, by what they differ in."""
