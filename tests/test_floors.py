@@ -20,6 +20,7 @@ FLOORS = {
     "domain": "registry.verdict registry.wasm registry.consumers registry.signing "
     "registry.access registry.trial registry.apply",
     "publishing": "registry.publish",
+    "artifacts": "registry.console registry.client registry.artifacts",
     "HTTP": "registry.api registry.hot registry.plugins registry.web registry.ops registry.routes "
     "registry.choke registry.metrics",
     "composition": "registry.settings registry.keyring registry.workers registry.chores registry.app "
@@ -43,13 +44,13 @@ PLACES = {
     "starlette": {"HTTP", "composition"},
     "uvicorn": {"HTTP", "composition"},
     "jinja2": {"registry.web"},
-    "click": {"registry.cli"},
+    "click": {"registry.cli", "registry.console"},
     "cryptography": {"registry.signing"},
     "httptools": {"registry.hot"},
     "prometheus_client": {"registry.metrics", "registry.ops"},
     "pydantic": {"registry.settings", "registry.cli"},
     "pydantic_settings": {"registry.settings"},
-    "urllib3": {"registry.cli"},
+    "urllib3": {"registry.client"},
     "uvloop": {"composition"},
     "wasmtime": {"registry.wasm"},
     "zlib_ng": {"registry.consumers"},

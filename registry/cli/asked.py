@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
-from registry.cli.failure import Failure
+from registry.console.failure import Failure
 from registry.publish.inspect import CONSUMERS
 from registry.releases import ENVOYS, NEWEST, UnknownRelease, envoy_of, minor
 from registry.verdict import Problem, Verdict

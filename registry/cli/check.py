@@ -13,13 +13,13 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
+from registry.artifacts.judged import Judged, judged
+from registry.artifacts.sources import Image, RemoteSource
+from registry.artifacts.targets import opened
 from registry.cli import asked as asking
 from registry.cli import trial, verdicts
 from registry.cli.asked import Asked, asked
-from registry.cli.failure import REFUSED, Failure
-from registry.cli.judged import Judged, judged
-from registry.cli.sources import Image, RemoteSource
-from registry.cli.targets import opened
+from registry.console.failure import REFUSED, Failure
 from registry.trial.outcome import Outcome
 
 _SKIPPED = "not run: this Envoy does not load it. Run it all the same: --anyway"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from registry.cli.failure import REFUSED, Failure, Refusal
+from registry.console.failure import REFUSED, Failure, Refusal
 from registry.settings import Flag, Loaded, SettingsInvalid, SettingsUnreadable, load
 from registry.settings.show import as_data, as_yaml
 

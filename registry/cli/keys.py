@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from registry.cli.failure import Failure
+from registry.console.failure import Failure
 from registry.keyring import write_new
 
 

@@ -10,8 +10,8 @@ from typing import NoReturn
 import click
 
 from registry import __version__
-from registry.cli.failure import REFUSED, UNUSABLE
-from registry.cli.terminal import printable
+from registry.console.failure import REFUSED, UNUSABLE
+from registry.console.terminal import printable
 from storage.errors import RegistryError
 
 _COMMANDS = ("check", "config", "keys", "promote", "push", "serve", "why", "yaml")

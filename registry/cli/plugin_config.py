@@ -9,8 +9,8 @@ from typing import Any
 
 import yaml
 
-from registry.cli.failure import Failure
-from registry.cli.terminal import printable
+from registry.console.failure import Failure
+from registry.console.terminal import printable
 
 STDIN = "-"
 MAX_BYTES = 1 << 20

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 
 import click
 
-from registry.cli import signatures, stored_plugin
-from registry.cli.copying import Copier, Place, read
-from registry.cli.reference import Reference
-from registry.cli.remote import Remote, Stored
-from registry.cli.signatures import Copied
-from registry.cli.stored_plugin import StoredPlugin
-from registry.cli.terminal import printable, progress
+from registry.artifacts import stored_plugin
+from registry.artifacts.stored_plugin import StoredPlugin
+from registry.client import signatures
+from registry.client.copying import Copier, Place, read
+from registry.client.reference import Reference
+from registry.client.remote import Remote, Stored
+from registry.client.signatures import Copied
+from registry.console.terminal import printable, progress
 from registry.releases import ENVOYS, NEWEST
 
 

@@ -9,15 +9,15 @@ from dataclasses import dataclass
 
 import click
 
-from registry.cli.failure import Failure, Refusal
-from registry.cli.judged import judged
-from registry.cli.reference import Reference
-from registry.cli.remote import Remote, Stored
-from registry.cli.send import copy, send
-from registry.cli.sources import Image
-from registry.cli.targets import Target, opened
-from registry.cli.unwrap import Unwrapped, unwrapped
-from registry.cli.wrap import wrapped
+from registry.artifacts.judged import judged
+from registry.artifacts.send import copy, send
+from registry.artifacts.sources import Image
+from registry.artifacts.targets import Target, opened
+from registry.artifacts.unwrap import Unwrapped, unwrapped
+from registry.artifacts.wrap import wrapped
+from registry.client.reference import Reference
+from registry.client.remote import Remote, Stored
+from registry.console.failure import Failure, Refusal
 from registry.publish.inspect import Findings, inspect_module
 from registry.releases import NEWEST
 from registry.verdict import Problem

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from registry.cli.config import settings
-from registry.cli.failure import Failure
+from registry.console.failure import Failure
 from registry.settings import Flag
 from registry.settings.document import Place
 

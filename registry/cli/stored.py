@@ -15,8 +15,8 @@ import click
 from registry.cli import verdicts
 from registry.cli.asked import Asked, asked
 from registry.cli.config import settings
-from registry.cli.failure import REFUSED, Failure
-from registry.cli.terminal import Status
+from registry.console.failure import REFUSED, Failure
+from registry.console.terminal import Status
 from registry.publish.rejudge import Broken, Counts, Rejudge, Unreadable
 from registry.settings import Flag, Settings
 from registry.verdict import Verdict

@@ -13,9 +13,9 @@ from typing import Any, BinaryIO, TypeVar
 
 import click
 
-from registry.cli.failure import Failure
-from registry.cli.terminal import printable
 from registry.cli.verdicts import problem_lines
+from registry.console.failure import Failure
+from registry.console.terminal import printable
 from registry.trial.envoy import EnvoyMissing, find, version
 from registry.trial.message import Changes, Request, Seen
 from registry.trial.outcome import Outcome

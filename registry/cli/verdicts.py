@@ -8,9 +8,9 @@ from typing import Any
 
 from pydantic import ByteSize
 
+from registry.artifacts.judged import Judged
 from registry.cli.asked import Asked
-from registry.cli.judged import Judged
-from registry.cli.terminal import printable
+from registry.console.terminal import printable
 from registry.releases import ENVOYS
 from registry.verdict import Problem, Verdict
 from registry.wasm.abi import abi_version

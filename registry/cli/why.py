@@ -8,11 +8,11 @@ from typing import Any
 
 import click
 
-from registry.cli.failure import REFUSED, Failure
-from registry.cli.reference import Reference
-from registry.cli.remote import Remote
-from registry.cli.terminal import printable
-from registry.cli.transport import Answer, RemoteError
+from registry.client.reference import Reference
+from registry.client.remote import Remote
+from registry.client.transport import Answer, RemoteError
+from registry.console.failure import REFUSED, Failure
+from registry.console.terminal import printable
 from registry.verdict import Problem
 from storage.errors import DigestInvalid, NameInvalid
 

@@ -9,9 +9,11 @@ import click
 from registry.apply import reading, resources
 from registry.apply.options import KINDS, OPTIONS, Option, OptionInvalid, Options
 from registry.apply.pin import Pin
-from registry.cli import downloads, plugin_config, stored_plugin
-from registry.cli.failure import Failure
-from registry.cli.remote import Remote
+from registry.artifacts import stored_plugin
+from registry.cli import plugin_config
+from registry.client import downloads
+from registry.client.remote import Remote
+from registry.console.failure import Failure
 from registry.releases import ENVOYS, NEWEST
 from storage.digest import Digest
 

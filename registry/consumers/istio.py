@@ -35,8 +35,8 @@ LIMIT = 256 << 20
 """Bytes that an agent reads of a layer once it is inflated, and of a module."""
 
 PUSH = "sidecargo push main.wasm HOST/REPO:TAG"
-# What is pushed by docker lies under that very name in docker's own store.
-SAVED = "docker save HOST/REPO:TAG | sidecargo push - HOST/REPO:TAG"
+# What was pushed by docker still lies in its own store.
+SAVED = "docker save IMAGE | sidecargo push - HOST/REPO:TAG"
 SMALLER = "Build it smaller: strip names and debug information (-ldflags '-s -w', wasm-opt -Oz)."
 _LOOKALIKES = frozenset(
     ("application/vnd.wasm.content.layer.v1+wasm", "application/vnd.wasm.content.layer.v1")

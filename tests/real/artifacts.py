@@ -12,7 +12,7 @@ from tests.real import images
 from tests.real.dockerd import Docker
 from tests.real.process import Finished, Word, environment, succeed
 from tests.real.tools import require
-from tests.registry.cli.images import Layout
+from tests.registry.artifacts.images import Layout
 
 WASM_TO_OCI = ("application/vnd.wasm.config.v1+json", "application/vnd.wasm.content.layer.v1+wasm")
 WKG = ("application/vnd.wasm.config.v0+json", "application/wasm")

@@ -14,7 +14,7 @@ from tests.real import cosign, images, istio
 from tests.real.process import environment, run, succeed
 from tests.real.sidecargo import Sidecargo
 from tests.real.tools import ROOT, require
-from tests.registry.cli.conftest import serving
+from tests.registry.commands import serving
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 

@@ -16,7 +16,7 @@ from tests.real.dockerd import Docker
 from tests.real.process import Finished, Word, environment, run
 from tests.real.sidecargo import Sidecargo
 from tests.real.tools import ROOT, require
-from tests.registry.cli.conftest import serving
+from tests.registry.commands import serving
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from registry.cli.asked import Asked, asked
-from registry.cli.failure import Failure
+from registry.console.failure import Failure
 from registry.publish.inspect import CONSUMERS
 from registry.releases import NEWEST
 from registry.verdict import Problem, Verdict

@@ -12,9 +12,9 @@ from registry.releases import NEWEST
 from registry.verdict import PLACEHOLDER
 from tests.real.process import succeed
 from tests.real.tools import require
-from tests.registry.cli import images
-from tests.registry.cli.conftest import PASSWORD, Runner, log_in
-from tests.registry.cli.images import Layout
+from tests.registry.artifacts import images
+from tests.registry.artifacts.images import Layout
+from tests.registry.commands import PASSWORD, Runner, log_in
 from tests.registry.wasm import binary
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.registry.cli.conftest import Runner
+from tests.registry.commands import Runner
 
 
 def test_show_prints_what_is_in_force(

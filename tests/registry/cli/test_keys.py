@@ -5,7 +5,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
 
-from tests.registry.cli.conftest import Runner
+from tests.registry.commands import Runner
 
 
 def test_a_new_key_is_its_owners_alone_and_its_public_half_is_printed(

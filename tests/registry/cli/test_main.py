@@ -8,7 +8,7 @@ import pytest
 
 import registry
 from registry.cli.main import cli
-from tests.registry.cli.conftest import Runner
+from tests.registry.commands import Runner
 
 
 def _commands(group: click.Group, path: tuple[str, ...] = ()) -> list[tuple[tuple[str, ...], click.Command]]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from registry.cli import plugin_config
-from registry.cli.failure import Failure
+from registry.console.failure import Failure
 
 YAML = """
 text: a

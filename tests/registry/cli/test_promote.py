@@ -11,9 +11,9 @@ from registry.signing.keys import new_key
 from storage.digest import Digest
 from storage.manifest import OCI_MANIFEST, Descriptor
 from tests.real.sidecargo import Sidecargo
-from tests.registry.cli import pushing
-from tests.registry.cli.conftest import Runner
-from tests.registry.cli.scripted import Said, scripted
+from tests.registry.client import pushing
+from tests.registry.client.scripted import Said, scripted
+from tests.registry.commands import Runner
 from tests.registry.consumers.build import OCI_LAYER, PLUGIN, Shape, image, index, layer
 from tests.registry.consumers.shapes import AMD64, ARM64, ATTESTATION, UNKNOWN, A, B
 from tests.registry.wasm.binary import custom

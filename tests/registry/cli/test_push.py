@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from registry.cli.packed import zstd
+from registry.artifacts.packed import zstd
 from tests.real.process import environment, succeed
 from tests.real.tools import require
 from tests.real.web import get
-from tests.registry.cli import images
-from tests.registry.cli.conftest import Runner
-from tests.registry.cli.images import Layout
-from tests.registry.cli.scripted import Asked, Said, scripted
+from tests.registry.artifacts import images
+from tests.registry.artifacts.images import Layout
+from tests.registry.client.scripted import Asked, Said, scripted
+from tests.registry.commands import Runner
 from tests.registry.wasm import binary
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from registry.cli.serve import is_exposed
 from registry.settings import Settings
-from tests.registry.cli.conftest import Runner
+from tests.registry.commands import Runner
 
 
 @pytest.fixture(name="served")

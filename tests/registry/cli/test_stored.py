@@ -21,7 +21,7 @@ from storage.store import Store
 from tests.real.process import Process, environment
 from tests.real.sidecargo import Sidecargo
 from tests.real.tools import ROOT
-from tests.registry.cli.conftest import Ran, Runner
+from tests.registry.commands import Ran, Runner
 from tests.registry.consumers.build import OCI_LAYER, PLUGIN, Shape, image, layer
 from tests.registry.publish.test_rejudge import put
 from tests.registry.wasm.binary import HEADER, custom

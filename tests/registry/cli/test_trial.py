@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 
 from registry.cli import trial
-from registry.cli.failure import Failure
+from registry.console.failure import Failure
 from registry.trial.journal import Line
 from registry.trial.message import Answer, Changes, Request, Seen
 from registry.trial.outcome import Outcome
 from registry.trial.run import Trial
 from registry.verdict import Problem
-from tests.registry.cli.conftest import Runner
+from tests.registry.commands import Runner
 
 USUAL: dict[str, Any] = {
     "request": None,

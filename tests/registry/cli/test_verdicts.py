@@ -1,8 +1,8 @@
 from __future__ import annotations
 
+from registry.artifacts.judged import Judged
 from registry.cli import verdicts
 from registry.cli.asked import Asked
-from registry.cli.judged import Judged
 from registry.publish.inspect import Findings, inspect_module
 from registry.verdict import Problem, Verdict
 from tests.registry.wasm import binary

@@ -10,8 +10,8 @@ import pytest
 
 from tests.real import sidecargo as servers
 from tests.real.sidecargo import Sidecargo
-from tests.registry.cli.conftest import Runner, log_in
-from tests.registry.cli.scripted import Asked, Said, scripted
+from tests.registry.client.scripted import Asked, Said, scripted
+from tests.registry.commands import Runner, log_in
 from tests.registry.consumers.build import Shape
 from tests.registry.consumers.shapes import BAD, B
 from tests.registry.talk import Registry, fresh

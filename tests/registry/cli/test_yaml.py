@@ -13,16 +13,16 @@ import yaml
 from registry.apply import reading, resources
 from registry.apply.options import KINDS, OPTIONS
 from registry.apply.pin import Pin
-from registry.cli.copying import Place
-from registry.cli.remote import Remote
+from registry.client.copying import Place
+from registry.client.remote import Remote
 from storage.digest import Digest
 from tests.real import sidecargo as servers
 from tests.real.web import get
 from tests.registry.apply import cases
 from tests.registry.apply.cases import Asked
-from tests.registry.cli import pushing
-from tests.registry.cli.conftest import Runner, log_in
 from tests.registry.cli.test_promote import BUILDX, NO_ABI
+from tests.registry.client import pushing
+from tests.registry.commands import Runner, log_in
 from tests.registry.consumers.build import OCI_LAYER, PLUGIN, Shape, image, layer
 from tests.registry.consumers.shapes import B
 

@@ -14,7 +14,7 @@ from storage.digest import Digest
 from tests.real.sidecargo import Sidecargo
 from tests.registry.apply import cases
 from tests.registry.apply.cases import Asked
-from tests.registry.cli.pushing import FROM_1_39
+from tests.registry.client.pushing import FROM_1_39
 from tests.registry.consumers.build import OCI_LAYER, PLUGIN, image, index, layer
 from tests.registry.consumers.shapes import AMD64, ARM64, ATTESTATION, HOSTILE, UNKNOWN, B
 from tests.registry.talk import Registry, fresh

@@ -1,0 +1,1 @@
+"""What every command shares: how it fails, and what reaches the terminal."""
