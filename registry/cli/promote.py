@@ -56,7 +56,7 @@ def command(
     \b
     Example:
       sidecargo promote registry.example.com/dev/plugin:v1 registry.example.com/prod/plugin:v1
-      sidecargo promote ghcr.io/acme/plugin:v1 registry.example.com/acme/plugin:v1
+      sidecargo promote artifacts.example.com/acme/plugin:v1 registry.example.com/acme/plugin:v1
     """
     start, end = stored_plugin.reference(source), stored_plugin.destination(destination)
     with (

@@ -63,7 +63,7 @@ def command(
     \b
     Example:
       sidecargo push plugin.wasm localhost:5000/acme/plugin:v1
-      sidecargo push ghcr.io/acme/plugin:v1 registry.example.com/acme/plugin:v1
+      sidecargo push artifacts.example.com/acme/plugin:v1 registry.example.com/acme/plugin:v1
       docker save acme/plugin:v1 | sidecargo push - registry.example.com/acme/plugin:v1
     """
     reference = _destination(destination)

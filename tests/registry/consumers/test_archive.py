@@ -89,7 +89,7 @@ def test_the_name_in_the_layer_is_told() -> None:
             ["motd"],
             3,
             "the last of 3 layers holds motd.",
-            "docker save HOST/REPO:TAG | sidecargo push -",
+            "docker save IMAGE | sidecargo push -",
             id="layers",
         ),
     ],

@@ -137,4 +137,4 @@ def test_the_platforms_that_are_there_are_named_but_no_attestations() -> None:
     found = child(Manifest("application/vnd.oci.image.index.v1+json", manifests=entries))
     assert isinstance(found, Problem)
     assert "in the index: linux/arm64." in found.message
-    assert "docker save HOST/REPO:TAG | sidecargo push - HOST/REPO:TAG" in found.fix
+    assert "docker save IMAGE | sidecargo push - HOST/REPO:TAG" in found.fix
