@@ -10,7 +10,7 @@ from tests.fuzz.amount import AMOUNT
 from tests.fuzz.modules import module, seeded
 from tests.real import envoys
 from tests.real.envoys import Said
-from tests.real.verdicts import compare, suspects
+from tests.real.verdicts import compare, judged, suspects
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 
@@ -24,8 +24,18 @@ def test_a_changed_module_gets_envoys_verdict(release: str) -> None:
     modules = {f"{release} {at}": module(seeded(f"{release} {at}")) for at in range(MODULES)}
     said = envoys.ask(release, modules, suspects(modules, release))
     assert any(one.loads for one in said.values())
-    decided = {name: data for name, data in modules.items() if not only_running_shows(data, said[name])}
+    decided = {
+        name: data
+        for name, data in modules.items()
+        if not only_running_shows(data, said[name]) and not is_beyond_our_limits(data, release)
+    }
+    assert len(decided) > MODULES // 2
     assert [str(one) for one in compare(decided, release, said)] == []
+
+
+def is_beyond_our_limits(data: bytes, release: str) -> bool:
+    """Whether we say that we do not look into so much: no verdict to be compared (docs/envoy-releases.md)."""
+    return [problem.code for problem in judged(data, release)] == ["wasm-beyond-limits"]
 
 
 def only_running_shows(data: bytes, said: Said) -> bool:
