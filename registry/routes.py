@@ -53,6 +53,8 @@ ROUTES: tuple[Route, ...] = (
         for kind in KINDS
         for reference in ("@{digest}", ":{tag}")
     ),
+    Route("GET", f"{_P}@{{digest}}/{{file}}", Right.PULL, apply.unknown),
+    Route("GET", f"{_P}:{{tag}}/{{file}}", Right.PULL, apply.unknown),
     Route("GET", f"{_P}@{{digest}}", Right.PULL, report.get),
     Route("GET", f"{_P}:{{tag}}", Right.PULL, report.get),
     Route("GET", "/plugins", Right.PULL, pages.repositories),

@@ -8,6 +8,10 @@ from typing import Any
 
 PLACEHOLDER = "HOST/REPO:TAG"
 """What a fix calls the image, where its own name is not known or too long."""
+SAVED_IMAGE = "docker save IMAGE | sidecargo push -"
+"""How a fix calls an image that lies in docker's own store."""
+MODULE_FILE = "push main.wasm"
+"""How a fix calls a module that lies in a file."""
 SHOWN = 200
 """Characters of a refusal that `docker push` shows for sure."""
 
@@ -33,10 +37,16 @@ class Problem:
         """Whether any of these Envoy releases has the problem; with none asked for, whether any has."""
         return not self.envoys or not envoys or not set(self.envoys).isdisjoint(envoys)
 
-    def about(self, reference: str) -> Problem:
-        """The problem with a fix that names the image and can be typed as it stands, where SHOWN holds it."""
-        named = replace(self, fix=self.fix.replace(PLACEHOLDER, reference))
-        return named if len(str(named)) <= SHOWN else self
+    def about(self, reference: str = PLACEHOLDER, target: str = "", most: int = 0) -> Problem:
+        """The problem with a fix that can be typed, where both then have at most `most` characters (0: any).
+
+        `reference` is what the fix calls the image, `target` what is to be mended, as it was typed.
+        """
+        fix = self.fix
+        if target:
+            fix = fix.replace(SAVED_IMAGE, f"sidecargo push {target}").replace(MODULE_FILE, f"push {target}")
+        named = replace(self, fix=fix.replace(PLACEHOLDER, reference))
+        return named if not most or len(str(named)) <= most else self
 
     def to_json(self) -> dict[str, Any]:
         """The problem as a JSON document; `envoys` is there where only some releases have it."""

@@ -113,22 +113,34 @@ class ManifestInvalid(RegistryError):
     code = "MANIFEST_INVALID"
 
 
-_SHOWN = 100
+_DETAILED = 100
+_SHOWN = 3
+_HEX_SHOWN = 12
 
 
 class ManifestBlobUnknown(RegistryError):
-    """A manifest that names content which the repository does not have."""
+    """A manifest that names content which the repository does not have.
+
+    Digests are shortened in the message, so that it and its fix fit in what docker shows; `detail` has them
+    whole. `reason` with its fix is why it is not here, where that is known: it is said instead.
+    """
 
     code = "MANIFEST_BLOB_UNKNOWN"
 
-    def __init__(self, missing: Sequence[str]) -> None:
-        shown = ", ".join(missing[:5]) + (f" and {len(missing) - 5} more" if len(missing) > 5 else "")
+    def __init__(self, missing: Sequence[str], *, reason: str = "", fix: str = "") -> None:
+        more = f" and {len(missing) - _SHOWN} more" if len(missing) > _SHOWN else ""
+        shown = ", ".join(map(_shortened, missing[:_SHOWN])) + more
         super().__init__(
-            f"the manifest names content that is not in this repository: {shown}.",
-            fix="Push it first, then the manifest.",
-            detail=[{"digest": digest} for digest in missing[:_SHOWN]],
+            reason or f"the manifest names content that is not in this repository: {shown}.",
+            fix=fix if reason else "Push it first, then the manifest.",
+            detail=[{"digest": digest} for digest in missing[:_DETAILED]],
         )
         self.missing = tuple(missing)
+
+
+def _shortened(digest: str) -> str:
+    algorithm, _, hexadecimal = digest.partition(":")
+    return f"{algorithm}:{hexadecimal[:_HEX_SHOWN]}"
 
 
 class ManifestTooLarge(ManifestInvalid):

@@ -23,7 +23,7 @@ SECONDS = 7 * 24 * 3600.0
 MOST = 100
 """How many objects a repository has at most; the oldest quarter goes when there is one more."""
 MOST_REPOSITORIES = 1000
-"""Of how many repositories refusals are kept; those of any one go when there is one more."""
+"""Of how many repositories refusals are kept; those of one or two go when there is one more."""
 MAX_BYTES = 16 << 10
 """How large a record may be."""
 
@@ -82,7 +82,9 @@ class Refusals:
         if not names:
             others = (await self._driver.children(paths.REFUSALS, limit=MOST_REPOSITORIES)).names
             if len(others) >= MOST_REPOSITORIES:
-                await self._remove_all(f"{paths.REFUSALS}/{secrets.choice(others)}")
+                # Two go for one that comes: of many writers at once some choose the same.
+                for _ in range(2):
+                    await self._remove_all(f"{paths.REFUSALS}/{secrets.choice(others)}")
         elif len(names) >= MOST:
             await self._remove_oldest(folder, names)
 

@@ -23,7 +23,7 @@ async def start(call: Call) -> Response:
             return _created(call, Digest.parse(mount))
     elif call.query("digest"):
         digest = call.query_digest()
-        body = call.services.examiner.foresight.watching(digest, call.body())
+        body = call.services.examiner.foresight.watching(call.body())
         await call.repository.uploads.single(digest, body, call.repository.blobs, size=call.content_length())
         return _created(call, digest)
     algorithm = call.query("digest-algorithm") or "sha256"
@@ -41,8 +41,8 @@ async def append(call: Call) -> Response:
     """Take a chunk: with Content-Range one that must fit, without it what follows."""
     session = await _session(call)
     offset, size = _announced(call)
-    session = await call.repository.uploads.extend(session, call.body(), offset=offset, size=size)
-    return _accepted(session)
+    body = call.body() if session.offset else call.services.examiner.foresight.watching(call.body())
+    return _accepted(await call.repository.uploads.extend(session, body, offset=offset, size=size))
 
 
 async def finish(call: Call) -> Response:
@@ -52,7 +52,7 @@ async def finish(call: Call) -> Response:
     uploads, blobs = call.repository.uploads, call.repository.blobs
     offset, size = _announced(call)
     if session.offset == 0 and not offset and size != 0:
-        body = call.services.examiner.foresight.watching(digest, call.body())
+        body = call.services.examiner.foresight.watching(call.body())
         try:
             await uploads.single(digest, body, blobs, size=size)
         except DigestInvalid:

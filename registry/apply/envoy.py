@@ -52,23 +52,35 @@ def _plugin(pin: Pin, options: Options) -> dict[str, Any]:
         plugin["root_id"] = options.root_id
     plugin["vm_config"] = _vm(pin, options)
     if options.plugin_config is not None:
-        config = options.plugin_config
-        plugin["configuration"] = {
-            "@type": f"{_TYPES}google.protobuf.StringValue",
-            "value": config if isinstance(config, str) else values.compact(config),
-        }
+        plugin["configuration"] = _string(options.plugin_config)
     if options.fail_strategy:
         plugin["failure_policy"] = _FAILURE_POLICIES.get(options.fail_strategy, options.fail_strategy)
     if options.capability:
         allowed: dict[str, Any] = {name: {} for name in options.capability}
         plugin["capability_restriction_config"] = {"allowed_capabilities": allowed}
+    if options.reload_backoff:
+        plugin["reload_config"] = {"backoff": {"base_interval": options.reload_backoff}}
+    if options.allow_on_headers_stop_iteration is not None:
+        plugin["allow_on_headers_stop_iteration"] = options.allow_on_headers_stop_iteration
     return plugin
+
+
+def _string(config: Any) -> dict[str, Any]:
+    """A configuration as its plugin reads it: a text as it is, other values as JSON."""
+    value = config if isinstance(config, str) else values.compact(config)
+    return {"@type": f"{_TYPES}google.protobuf.StringValue", "value": value}
 
 
 def _vm(pin: Pin, options: Options) -> dict[str, Any]:
     vm: dict[str, Any] = {"vm_id": options.vm_id} if options.vm_id else {}
     vm["runtime"] = f"envoy.wasm.runtime.{options.runtime or 'v8'}"
     vm["code"] = {"local": {"filename": options.local}} if options.local else _remote(pin, options)
+    if options.vm_config is not None:
+        vm["configuration"] = _string(options.vm_config)
+    if options.allow_precompiled is not None:
+        vm["allow_precompiled"] = options.allow_precompiled
+    if options.nack_on_code_cache_miss is not None:
+        vm["nack_on_code_cache_miss"] = options.nack_on_code_cache_miss
     given = {variable.name: variable.value for variable in options.vm_env if variable.value is not None}
     own = [variable.name for variable in options.vm_env if variable.value is None]
     if options.vm_env:

@@ -78,6 +78,11 @@ class Options:
     pull_secret: str = ""
     ca: str = ""
     vm_id: str = ""
+    vm_config: Any = None
+    allow_precompiled: bool | None = None
+    nack_on_code_cache_miss: bool | None = None
+    allow_on_headers_stop_iteration: bool | None = None
+    reload_backoff: str = ""
     runtime: str = ""
     capability: tuple[str, ...] = ()
     local: str = ""
@@ -127,6 +132,16 @@ OPTIONS: Mapping[str, Option] = {
         Option("pull-secret", _RESOURCES, "SECRET", "Secret with credentials of the registry."),
         Option("ca", (_GATEWAY, _ENVOY), "CA", "[KIND/]NAME of its certificate; for envoy, a file there."),
         Option("vm-id", (_ENVOY,), "ID", "Plugins of one id and one module share a VM."),
+        Option("vm-config", (_ENVOY,), "JSON", "Configuration of the VM, which proxy_on_vm_start reads."),
+        Option("allow-precompiled", (_ENVOY,), "true|false", "Run native code that the module has with it."),
+        Option("nack-on-code-cache-miss", (_ENVOY,), "true|false", "Refuse what is not downloaded yet."),
+        Option(
+            "allow-on-headers-stop-iteration",
+            (_ENVOY,),
+            "true|false",
+            "Let the plugin stop at headers while a body goes on.",
+        ),
+        Option("reload-backoff", (_ENVOY,), "SECONDS", "Between two tries of FAIL_RELOAD; without it, 1s."),
         Option("runtime", (_ENVOY,), "RUNTIME", "v8, wamr or wasmtime; without it, v8."),
         Option("capability", (_ENVOY,), "NAME", "Allow the plugin this host function, and only those.", True),
         Option("local", (_ENVOY,), "PATH", "Load the module from this file on Envoy's machine."),
@@ -152,10 +167,14 @@ WHY_NOT: Mapping[tuple[str, str], str] = {
 
 
 class OptionInvalid(Exception):
-    """An option that is wrong: `option` is its name, `message` and `fix` follow after it in a sentence."""
+    """An option that is wrong: `option` is its name, `message` and `fix` follow after it in a sentence.
 
-    def __init__(self, option: str, message: str, fix: str = "") -> None:
+    `beside` is another option that these name.
+    """
+
+    def __init__(self, option: str, message: str, fix: str = "", *, beside: str = "") -> None:
         super().__init__(f"{option} {message} {fix}".rstrip())
         self.option = option
         self.message = message
         self.fix = fix
+        self.beside = beside

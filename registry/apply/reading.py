@@ -48,7 +48,7 @@ def read(kind: str, asked: Mapping[str, Sequence[str]]) -> Options:
         if len(texts) > (_MAX_REPEATED if option.repeated else 1):
             raise OptionInvalid(name, "is given too often.")
         for text in texts:
-            if not text.isprintable() and name not in ("plugin-config", "vm-env"):
+            if not text.isprintable() and name not in ("plugin-config", "vm-config", "vm-env"):
                 raise OptionInvalid(name, "has characters that cannot be printed.")
         read_one = _READERS[name]
         values_of = tuple(read_one(kind, name, text) for text in texts)
@@ -64,7 +64,9 @@ def read(kind: str, asked: Mapping[str, Sequence[str]]) -> Options:
 def _check(kind: str, options: Options) -> None:
     """The rules that concern more than one option."""
     if kind in ISTIO and options.selector and options.target:
-        raise OptionInvalid("target", "and selector exclude each other.", "Give one of them.")
+        raise OptionInvalid(
+            "target", "and selector exclude each other.", "Give one of them.", beside="selector"
+        )
     if kind in ISTIO and len(options.target) > _MAX_ISTIO_TARGETS:
         raise OptionInvalid("target", f"is given more than {_MAX_ISTIO_TARGETS} times.")
     if len(set(options.target)) < len(options.target):
@@ -76,7 +78,9 @@ def _check(kind: str, options: Options) -> None:
         _check_envoy(options)
     if options.by == HTTP and options.pull_secret:
         raise OptionInvalid(
-            "pull-secret", "is for by oci: what is fetched by URL is fetched without credentials."
+            "pull-secret",
+            "is for by oci: what is fetched by URL is fetched without credentials.",
+            beside="by oci",
         )
 
 
@@ -88,20 +92,24 @@ def _check_gateway(options: Options) -> None:
             "vm-env", "of EnvoyExtensionPolicy is a NAME in Envoy's environment.", "Leave out =VALUE."
         )
     if options.selector_kind and not options.selector:
-        raise OptionInvalid("selector-kind", "needs a selector.")
+        raise OptionInvalid("selector-kind", "needs a selector.", beside="selector")
     attached = {target.kind for target in options.target}
     if options.selector or not attached:
         attached.add(options.selector_kind or "Gateway")
     if options.merge_type and not attached <= set(ROUTES):
-        raise OptionInvalid("merge-type", "is for routes only.", f"Give a target of {', '.join(ROUTES)}.")
+        fix = f"Give a target of {', '.join(ROUTES)}."
+        raise OptionInvalid("merge-type", "is for routes only.", fix, beside="target")
 
 
 def _check_envoy(options: Options) -> None:
+    if options.reload_backoff and options.fail_strategy != "FAIL_RELOAD":
+        raise OptionInvalid("reload-backoff", "is for fail-strategy FAIL_RELOAD.", beside="fail-strategy")
     if options.by == OCI:
         raise OptionInvalid("by", "is http for Envoy: it pulls no images.")
     for name in ("by", "cluster", "timeout", "retries", "ca"):
         if options.local and getattr(options, name) not in ("", None):
-            raise OptionInvalid(name, "is for a module that Envoy downloads.", "Leave out local.")
+            why = "is for a module that Envoy downloads."
+            raise OptionInvalid(name, why, "Leave out local.", beside="local")
 
 
 def _unique(option: str, pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
@@ -124,6 +132,10 @@ def _one_of(*words: str) -> Callable[[str, str, str], str]:
         return word
 
     return one
+
+
+def _flag(kind: str, option: str, text: str) -> bool:
+    return bool(_one_of("true", "false")(kind, option, text) == "true")
 
 
 def _label(_: str, option: str, text: str) -> str:
@@ -278,6 +290,11 @@ _READERS: Mapping[str, Callable[[str, str, str], Any]] = {
     "pull-secret": _subdomain,
     "ca": _ca,
     "vm-id": _text,
+    "vm-config": _config,
+    "allow-precompiled": _flag,
+    "nack-on-code-cache-miss": _flag,
+    "allow-on-headers-stop-iteration": _flag,
+    "reload-backoff": _duration,
     "runtime": _one_of("v8", "wamr", "wasmtime"),
     "capability": _capability,
     "local": _path,

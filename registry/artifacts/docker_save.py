@@ -94,9 +94,8 @@ def _entry(files: Files, wanted: str) -> Mapping[str, Any]:
     if len(found) == 1:
         return found[0]
     if wanted:
-        raise Failure(
-            f"{files.name} has {len(found)} images named {wanted!r}.", f"It has {', '.join(names)}."
-        )
+        count = f"{len(found)} images" if found else "no image"
+        raise Failure(f"{files.name} has {count} named {wanted!r}; it has {', '.join(names) or 'no names'}.")
     if not found:
         raise Failure(f"{files.name} has no image.", "Save one by docker save.")
     raise Failure(

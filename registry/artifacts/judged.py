@@ -19,8 +19,9 @@ from storage.manifest import Descriptor
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """The findings on a target; `digest` is what to pin, None where no registry has named it yet.
+    """The findings on a target; `digest` is what to pin.
 
+    It is None where no registry has named it yet, and where an index leads to no image: none compares that.
     `module` is the module's file when one was found, at its beginning.
     """
 
@@ -46,7 +47,8 @@ def judged(target: Target) -> Iterator[Judged]:
             inspect(target.manifest, target.source, cast(BinaryIO, module), _temporary_file)
         )
         module.seek(0)
-        digest = findings.image.digest if findings.image else target.digest
+        own = None if target.manifest.is_index else target.digest
+        digest = findings.image.digest if findings.image else own
         yield Judged(findings, digest, cast(BinaryIO, module) if findings.module else None)
 
 

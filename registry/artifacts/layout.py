@@ -11,7 +11,7 @@ from registry.console.failure import Failure
 from storage import manifest as manifests
 from storage.digest import Digest
 from storage.errors import ManifestInvalid
-from storage.manifest import OCI_INDEX, Descriptor
+from storage.manifest import OCI_INDEX, Descriptor, Manifest
 
 INDEX = "index.json"
 _NAME = "org.opencontainers.image.ref.name"
@@ -32,15 +32,22 @@ def image(files: Files, wanted: str = "") -> Image:
     """
     with files.open(INDEX) as file:
         body = file.read(MAX_MANIFEST + 1)
+    index = _parsed(files, INDEX, body, OCI_INDEX)
+    found = _chosen(files, index.manifests, wanted)
+    source = LayoutSource(files)
+    if found is None:
+        return Image(files.name, index, Digest.of(body), source)
+    manifest = _parsed(files, str(found.digest), source.read(found), found.media_type)
+    return Image(files.name, manifest, found.digest, source)
+
+
+def _parsed(files: Files, name: str, body: bytes, media_type: str) -> Manifest:
     try:
-        index = manifests.parse(body, OCI_INDEX)
-        found = _chosen(files, index.manifests, wanted)
-        source = LayoutSource(files)
-        if found is None:
-            return Image(files.name, index, Digest.of(body), source)
-        return Image(files.name, manifests.parse(source.read(found), found.media_type), found.digest, source)
+        return manifests.parse(body, media_type)
     except ManifestInvalid as error:
-        raise Failure(f"{files.name}: {error.message}", error.fix) from None
+        raise Failure(
+            f"{files.name}: the layout is damaged, in {name}: {error.message}", "Save the image anew."
+        ) from None
 
 
 def _chosen(files: Files, found: Sequence[Descriptor], wanted: str) -> Descriptor | None:
@@ -48,10 +55,9 @@ def _chosen(files: Files, found: Sequence[Descriptor], wanted: str) -> Descripto
     if wanted:
         named = {descriptor.digest: descriptor for descriptor in found if wanted in _names(descriptor)}
         if len(named) != 1:
-            raise Failure(
-                f"{files.name} has {len(named)} images named {wanted!r}.",
-                f"It has {', '.join(names) or 'no names'}.",
-            )
+            count = f"{len(named)} images" if named else "no image"
+            has = ", ".join(names) or "no names"
+            raise Failure(f"{files.name} has {count} named {wanted!r}; it has {has}.")
         return next(iter(named.values()))
     distinct = {descriptor.digest: descriptor for descriptor in found}
     if len(distinct) == 1:

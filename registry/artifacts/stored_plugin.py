@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from registry.artifacts.judged import judged
@@ -10,8 +10,7 @@ from registry.artifacts.sources import Image, RemoteSource
 from registry.client.reference import Reference
 from registry.client.remote import Remote
 from registry.console.failure import Failure, Refusal
-from registry.publish.inspect import Findings
-from registry.verdict import Problem
+from registry.verdict import PLACEHOLDER, Problem, Verdict
 from storage import manifest as manifests
 from storage.digest import Digest
 from storage.errors import DigestInvalid, ManifestInvalid, NameInvalid
@@ -22,12 +21,14 @@ class StoredPlugin:
     """A plugin that loads.
 
     `named` is the digest of the manifest that the reference names, `image` that of the image which agents
-    compare (of an index its linux/amd64 child), `module` that of plugin.wasm.
+    compare (of an index its linux/amd64 child), `module` that of plugin.wasm. `elsewhere` are the problems
+    that it has for the same consumers in other Envoys.
     """
 
     named: Digest
     image: Digest
     module: Digest
+    elsewhere: tuple[Problem, ...] = ()
 
 
 def reference(text: str) -> Reference:
@@ -46,10 +47,8 @@ def destination(text: str) -> Reference:
     return found
 
 
-def find(
-    wanted: Reference, remote: Remote, *, consumers: Collection[str] = (), envoys: Collection[str]
-) -> StoredPlugin:
-    """The plugin that a reference names, if it loads for these consumers (none: all) and Envoys.
+def find(wanted: Reference, remote: Remote, asked: Mapping[str, Collection[str]]) -> StoredPlugin:
+    """The plugin that a reference names, if it loads for the consumers `asked`, each with its Envoys.
 
     Raises RemoteError and Failure for what cannot be read, and Refusal with every problem, each in a line
     with its fix, for what does not load.
@@ -62,22 +61,20 @@ def find(
             findings = result.findings
     except ManifestInvalid as error:
         raise Failure(f"{wanted}: {error.message}", error.fix) from None
-    problems = _problems(findings, consumers, envoys)
+    verdicts = [verdict for verdict in findings.verdicts if verdict.consumer in asked]
+    problems = _problems(verdict.among(asked[verdict.consumer]) for verdict in verdicts)
     if problems or findings.module is None:
-        lines = [f"{wanted} does not load: {problem}" for problem in problems]
+        to = PLACEHOLDER if isinstance(wanted.target, Digest) else str(wanted)
+        lines = [f"{wanted} does not load: {problem.about(to, str(wanted))}" for problem in problems]
         raise Refusal("\n".join(lines) or f"{wanted} holds no plugin.")
     image = findings.image.digest if findings.image else Digest.of(fetched.body)
     if image.algorithm != "sha256":
         raise Refusal(
             f"{wanted} names its image by {image.algorithm}; agents know sha256 only.", "Push it again."
         )
-    return StoredPlugin(fetched.digest, image, Digest("sha256", findings.module.sha256))
+    module = Digest("sha256", findings.module.sha256)
+    return StoredPlugin(fetched.digest, image, module, _problems(verdicts))
 
 
-def _problems(findings: Findings, consumers: Collection[str], envoys: Collection[str]) -> Sequence[Problem]:
-    asked = [
-        verdict.among(envoys)
-        for verdict in findings.verdicts
-        if not consumers or verdict.consumer in consumers
-    ]
-    return list(dict.fromkeys(problem for verdict in asked for problem in verdict.problems))
+def _problems(verdicts: Iterable[Verdict]) -> tuple[Problem, ...]:
+    return tuple(dict.fromkeys(problem for verdict in verdicts for problem in verdict.problems))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mmap
+import shlex
 import sys
 import tarfile
 import tempfile
@@ -22,6 +23,7 @@ from storage import manifest as manifests
 from storage.errors import DigestInvalid, ManifestInvalid, NameInvalid
 
 STDIN = "-"
+_STDIN_NAME = "standard input"
 _MAX_STDIN = 4 << 30
 
 
@@ -40,13 +42,17 @@ Target = Bare | Image
 def opened(text: str, plain_http: Collection[str] = (), *, unpack: bool = False) -> Iterator[Target]:
     """What `text` names: `-`, a file, a folder, either with `:NAME` of an image in it, or a reference.
 
+    What is no regular file (a pipe, a device) is read to its end first, as standard input is.
     `plain_http` are the hosts that are spoken to without TLS. With `unpack`, a file that is gzip or
     zstd is taken for what it holds, and a tar that is no image for a file. Raises Failure for what
     cannot be read.
     """
     with ExitStack() as stack:
         if text == STDIN:
-            yield _file(_spooled(sys.stdin.buffer, stack), "standard input", "", stack, unpack)
+            if sys.stdin is None:
+                raise Failure("standard input is closed.", "Give a file, or pipe one in.")
+            spooled = _spooled(sys.stdin.buffer, _STDIN_NAME, stack)
+            yield _file(spooled, _STDIN_NAME, "", stack, unpack)
         elif found := _path(text):
             path, name = found
             yield (
@@ -96,17 +102,18 @@ def _reference(text: str) -> Reference:
 
 def _open(path: Path, stack: ExitStack) -> BinaryIO:
     try:
-        return stack.enter_context(path.open("rb"))
+        file = stack.enter_context(path.open("rb"))
+        return file if path.is_file() else _spooled(file, str(path), stack)
     except OSError as error:
         raise Failure(f"{path}: {error.strerror}.") from None
 
 
-def _spooled(source: BinaryIO, stack: ExitStack) -> BinaryIO:
+def _spooled(source: BinaryIO, name: str, stack: ExitStack) -> BinaryIO:
     file = stack.enter_context(tempfile.TemporaryFile())  # noqa: SIM115 - the stack closes it
     while piece := source.read(CHUNK):
         file.write(piece)
         if file.tell() > _MAX_STDIN:
-            raise Failure(f"standard input is larger than {_MAX_STDIN} bytes.", "Give a file.")
+            raise Failure(f"{name} is larger than {_MAX_STDIN} bytes.", "Give a file.")
     file.seek(0)
     return file
 
@@ -151,10 +158,20 @@ def _stored(files: Files, wanted: str, stack: ExitStack) -> Image:
         return docker_save.image(files, wanted, stack)
     if layout.is_layout(files):
         return layout.image(files, wanted)
-    raise Failure(
-        f"{files.name} is neither an OCI layout nor an image saved by docker.",
-        "Give a .wasm file, a layout, the archive of docker save, or HOST/REPO:TAG.",
+    said = f"{files.name} is neither an OCI layout nor an image saved by docker."
+    if isinstance(files, Archive) and not wanted:
+        raise Failure(
+            said, f"As a plain archive: sidecargo push {typed(files.name) or STDIN} HOST/REPO:TAG takes it."
+        )
+    raise Failure(said, "Give a .wasm file, a layout, the archive of docker save, or HOST/REPO:TAG.")
+
+
+def typed(text: str) -> str:
+    """How a fix names what `text` opened; "" for what cannot be read again: standard input, a pipe."""
+    is_read = text in (STDIN, _STDIN_NAME) or (
+        _exists(text) and not (Path(text).is_file() or Path(text).is_dir())
     )
+    return "" if is_read else shlex.quote(text)
 
 
 def _remote(reference: Reference, plain_http: Collection[str], stack: ExitStack) -> Image:

@@ -22,6 +22,7 @@ from registry.console.terminal import printable
 from registry.consumers.istio import LIMIT
 from registry.consumers.tar import TarError
 from registry.publish.inspect import Source
+from registry.wasm.looks import header_problem
 from storage.manifest import Descriptor, Manifest
 
 MOST = 2 << 30
@@ -30,6 +31,7 @@ MOST = 2 << 30
 _TITLE = "org.opencontainers.image.title"
 _BY_HAND = "Push the .wasm file itself: sidecargo push main.wasm HOST/REPO:TAG"
 _SHOWN = 5
+_HEAD = 300  # what it looks like is seen in these
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,8 @@ def unwrapped(target: Bare | Image, *, file: str = "", platform: str = "") -> It
         if isinstance(target, Bare):
             part = _Part(target.name, stack, budget)
             part.add_file(target)
+            if part.is_empty and (problem := header_problem(target.data[:_HEAD], len(target.data))):
+                raise Refusal(f"{target.name}: {problem.message}", problem.fix)
             yield part.taken(file)
             return
         yield _from_image(target, file, platform, budget, stack)
@@ -110,6 +114,11 @@ class _Part:
     layers: Layers = field(default_factory=Layers)
     files: dict[int, BinaryIO] = field(default_factory=dict)
     packings: dict[int, str] = field(default_factory=dict)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no file was found in it."""
+        return not self.layers.candidates and not self.layers.others
 
     def add_file(self, bare: Bare) -> None:
         """Look through a file that is no image: a tar, or the module itself."""
@@ -193,8 +202,9 @@ class _Part:
             )
         if wanted:
             return Refusal(f"{self.name} holds no file {wanted}.", "Give its path as in the image.")
-        others = ", ".join(printable(name, 60) for name in self.layers.others) or "no file"
-        return Refusal(f"{self.name} holds no Wasm module, but {others}.", _BY_HAND)
+        others = ", ".join(printable(name, 60) for name in self.layers.others)
+        what = f"no Wasm module, but {others}" if others else "no file, and so no Wasm module"
+        return Refusal(f"{self.name} holds {what}.", _BY_HAND)
 
 
 async def _fetch(source: Source, entry: Descriptor, into: BinaryIO, packed: Budget) -> None:

@@ -15,14 +15,15 @@ from click.core import ParameterSource
 
 from registry.artifacts.judged import Judged, judged
 from registry.artifacts.sources import Image, RemoteSource
-from registry.artifacts.targets import opened
+from registry.artifacts.targets import opened, typed
 from registry.cli import asked as asking
 from registry.cli import trial, verdicts
 from registry.cli.asked import Asked, asked
 from registry.console.failure import REFUSED, Failure
 from registry.trial.outcome import Outcome
+from registry.verdict import PLACEHOLDER
 
-_SKIPPED = "not run: this Envoy does not load it. Run it all the same: --anyway"
+_SKIPPED = "not run: Envoy {release} does not load it. Run it all the same: --anyway"
 _NOTHING = "not run: there is no module in it"
 
 
@@ -88,8 +89,8 @@ def command(
         with _judged(target, plain_http) as result:
             return _show(target, result, wanted, as_json)
     # First, for what is wrong with them needs no target.
-    binary, release = trial.envoy_binary(words["envoy_binary"])
     planned = trial.trial(config, words)
+    binary, release = trial.envoy_binary(words["envoy_binary"])
     with _judged(target, plain_http) as result:
         module = result.findings.module
         exports = [one.name for one in module.exports] if module else []
@@ -98,20 +99,21 @@ def command(
         if result.module is None:
             return _show(target, result, wanted, as_json, release, _NOTHING)
         if not words["anyway"] and not _loads(result, release):
-            return _show(target, result, wanted, as_json, release, _SKIPPED)
+            return _show(target, result, wanted, as_json, release, _SKIPPED.format(release=release))
         outcome = trial.tried(binary, result.module, planned)
         return _show(target, result, wanted, as_json, release, outcome)
 
 
 @contextmanager
 def _judged(target: str, plain_http: Collection[str]) -> Iterator[Judged]:
-    """The target, judged; the fixes name it where it is a tag in a registry."""
+    """The target, judged; the fixes name it."""
     with opened(target, plain_http) as found, judged(found) as result:
-        if isinstance(found, Image) and isinstance(found.source, RemoteSource) and "@" not in found.name:
-            named = verdicts.about(result.findings.verdicts, found.name)
-            yield replace(result, findings=replace(result.findings, verdicts=named))
-        else:
-            yield result
+        reference, name = PLACEHOLDER, typed(target)
+        if isinstance(found, Image) and isinstance(found.source, RemoteSource):
+            name = found.name
+            reference = PLACEHOLDER if "@" in name else name
+        named = verdicts.about(result.findings.verdicts, reference, name)
+        yield replace(result, findings=replace(result.findings, verdicts=named))
 
 
 def _refuse_nonsense(context: click.Context, target: str | None, runs: bool, of_store: bool) -> None:
@@ -125,7 +127,7 @@ def _refuse_nonsense(context: click.Context, target: str | None, runs: bool, of_
         raise Failure("--stored judges what is stored; it takes no TARGET.", "Leave one of them out.")
     if of_store and runs:
         raise Failure("--run tries one TARGET; it does not go with --stored.", "Leave one of them out.")
-    if target is None and not of_store:
+    if not target and not of_store:
         raise Failure("there is no TARGET to check.", "Name a file, a folder or HOST/REPO:TAG; see --help.")
     for name in trial.ONLY_WITH_RUN:
         if given(name) and not runs:

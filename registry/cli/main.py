@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -65,10 +66,14 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return _failed(str(error), REFUSED)
     except (click.Abort, KeyboardInterrupt):
         return _failed("interrupted.", _INTERRUPTED)
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        return _failed(f"{where}{error.strerror or error}.", UNUSABLE)
     return code if isinstance(code, int) else 0
 
 
 def _failed(message: str, code: int) -> int:
-    for line in message.splitlines():
-        click.echo(f"error: {printable(line)}", err=True)
+    with contextlib.suppress(OSError):  # nobody is left to be told
+        for line in message.splitlines():
+            click.echo(f"error: {printable(line)}", err=True)
     return code

@@ -46,6 +46,8 @@ def read(path: str, *, or_text: bool = False) -> str:
 
     `-` is standard input. Raises Failure for what cannot be read.
     """
+    if path == STDIN and sys.stdin is None:
+        raise Failure("standard input is closed.", "Give a file, or pipe one in.")
     try:
         with sys.stdin.buffer if path == STDIN else Path(path).open("rb") as file:
             body = file.read(MAX_BYTES + 1)

@@ -10,13 +10,15 @@ import click
 
 from registry.artifacts import stored_plugin
 from registry.artifacts.stored_plugin import StoredPlugin
+from registry.cli import verdicts
+from registry.cli.asked import asked
 from registry.client import signatures
 from registry.client.copying import Copier, Place, read
 from registry.client.reference import Reference
 from registry.client.remote import Remote, Stored
 from registry.client.signatures import Copied
 from registry.console.terminal import printable, progress
-from registry.releases import ENVOYS, NEWEST
+from registry.releases import NEWEST
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,17 +37,24 @@ class Promoted:
 @click.argument("source", metavar="REF")
 @click.argument("destination", metavar="HOST/REPO:TAG")
 @click.option(
+    "--istio", metavar="RELEASE", help="It must load in this Istio; without --envoy, in that alone."
+)
+@click.option(
     "--envoy",
     "envoys",
     metavar="RELEASE",
-    type=click.Choice(ENVOYS),
     multiple=True,
-    help=f"It must load in this release; without it, in {NEWEST}.",
+    help=f"It must load in this Envoy, as 1.40; may be given several times.  [default: {NEWEST}]",
 )
 @click.option("--plain-http", multiple=True, metavar="HOST", help="Speak plain HTTP to this registry.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(
-    source: str, destination: str, envoys: tuple[str, ...], plain_http: tuple[str, ...], as_json: bool
+    source: str,
+    destination: str,
+    istio: str | None,
+    envoys: tuple[str, ...],
+    plain_http: tuple[str, ...],
+    as_json: bool,
 ) -> None:
     """Copy a plugin by its digest, with its signatures, and print the one digest to pin.
 
@@ -59,11 +68,12 @@ def command(
       sidecargo promote artifacts.example.com/acme/plugin:v1 registry.example.com/acme/plugin:v1
     """
     start, end = stored_plugin.reference(source), stored_plugin.destination(destination)
+    must = asked((), envoys, istio)
     with (
         Remote(start.host, plain_http=start.host in plain_http) as origin,
         Remote(end.host, plain_http=end.host in plain_http) as target,
     ):
-        plugin = stored_plugin.find(start, origin, envoys=envoys or (NEWEST,))
+        plugin = stored_plugin.find(start, origin, must.envoys)
         promoted = promote(
             start, end, plugin, Copier(Place(origin, start.repository), Place(target, end.repository))
         )
@@ -72,6 +82,8 @@ def command(
     else:
         for line in _lines(promoted):
             click.echo(line)
+    for line in verdicts.elsewhere(plugin.elsewhere):
+        click.echo(f"note: {end} loads, {line}", err=True)
     for warning in (*promoted.stored.warnings, *_warnings(promoted)):
         click.echo(f"warning: {warning}", err=True)
 
@@ -110,7 +122,8 @@ def _lines(promoted: Promoted) -> Iterator[str]:
     yield f"promoted {promoted.destination}"
     yield f"digest {promoted.plugin.image}"
     yield f"signatures {signed.count} ({signed.tagged} under cosign's tag, {signed.bundles} as bundles)"
-    yield f"Pin that digest: oci://{promoted.destination.at(promoted.plugin.image)}"
+    when = ", once what the registry warns of is mended" if promoted.stored.warnings else ""
+    yield f"Pin that digest{when}: oci://{promoted.destination.at(promoted.plugin.image)}"
 
 
 def _warnings(promoted: Promoted) -> Iterator[str]:

@@ -12,7 +12,7 @@ import click
 from registry.artifacts.judged import judged
 from registry.artifacts.send import copy, send
 from registry.artifacts.sources import Image
-from registry.artifacts.targets import Target, opened
+from registry.artifacts.targets import Target, opened, typed
 from registry.artifacts.unwrap import Unwrapped, unwrapped
 from registry.artifacts.wrap import wrapped
 from registry.client.reference import Reference
@@ -28,9 +28,10 @@ from storage.manifest import Descriptor
 
 @dataclass(frozen=True, slots=True)
 class Pushed:
-    """What the registry stored, and a line on what was done to the target."""
+    """What the registry stored, the SHA-256 of its module, and a line on what was done to the target."""
 
     stored: Stored
+    module: str
     did: str
 
 
@@ -71,49 +72,62 @@ def command(
         opened(target, plain_http, unpack=True) as found,
         Remote(reference.host, plain_http=reference.host in plain_http) as remote,
     ):
-        pushed = push(found, reference, remote, file=file, platform=platform)
+        pushed = push(found, reference, remote, file=file, platform=platform, name=typed(target))
     if as_json:
-        said = {"reference": str(reference), "digest": str(pushed.stored.digest), "did": pushed.did}
-        click.echo(json.dumps(said, indent=2))
+        click.echo(json.dumps(_data(reference, pushed), indent=2))
     else:
-        for line in (pushed.did, *_next(reference, pushed.stored.digest)):
+        for line in (pushed.did, *_next(reference, pushed.stored)):
             click.echo(line)
     for warning in pushed.stored.warnings:
         click.echo(f"warning: {warning}", err=True)
 
 
 def push(
-    target: Target, reference: Reference, remote: Remote, *, file: str = "", platform: str = ""
+    target: Target,
+    reference: Reference,
+    remote: Remote,
+    *,
+    file: str = "",
+    platform: str = "",
+    name: str = "",
 ) -> Pushed:
     """Push what was opened; `file` and `platform` choose where several modules could be meant.
+
+    `name` is how fixes name the target.
 
     Raises Refusal for what does not load, for what is not clear and for what the registry does not
     take; Failure for parts that cannot be read.
     """
     if isinstance(target, Image) and not file and not platform:
         with judged(target) as result:
-            if result.digest and not _problems(result.findings):
+            module = result.findings.module
+            if result.digest and module and not _problems(result.findings):
                 image = result.findings.image or Descriptor(target.manifest.media_type, result.digest, 0)
                 stored = copy(image, target.source, reference, remote)
-                return Pushed(stored, f"copied {_which(target, result.findings)}: it loads as it is")
+                did = f"copied {_which(target, result.findings)}: it loads as it is"
+                return Pushed(stored, module.sha256, did)
     with unwrapped(target, file=file, platform=platform) as taken:
-        _refuse_what_does_not_load(target.name, taken)
+        sha256 = _loading(target.name, taken, reference, name)
         with wrapped(taken.module, taken.size, taken.about) as image_made:
-            return Pushed(send(image_made, reference, remote), f"took {taken.where}")
+            return Pushed(send(image_made, reference, remote), sha256, f"took {taken.where}")
 
 
 def _which(target: Image, findings: Findings) -> str:
     return "the image for linux/amd64" if findings.image and target.manifest.is_index else "the image"
 
 
-def _refuse_what_does_not_load(name: str, taken: Unwrapped) -> None:
+def _loading(shown: str, taken: Unwrapped, reference: Reference, name: str) -> str:
+    """The SHA-256 of a module that loads; Refusal for one that does not."""
     if taken.size == 0:
-        problems = _problems(inspect_module(b""))
+        findings = inspect_module(b"")
     else:
         with mmap.mmap(taken.module.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            problems = _problems(inspect_module(data))
-    if problems:
-        raise Refusal("\n".join(f"{name} does not load: {problem}" for problem in problems))
+            findings = inspect_module(data)
+    problems = _problems(findings)
+    if problems or findings.module is None:
+        named = [problem.about(str(reference), name) for problem in problems]
+        raise Refusal("\n".join(f"{shown} does not load: {problem}" for problem in named))
+    return findings.module.sha256
 
 
 def _problems(findings: Findings) -> tuple[Problem, ...]:
@@ -132,9 +146,23 @@ def _destination(text: str) -> Reference:
     return reference
 
 
-def _next(reference: Reference, digest: Digest) -> Iterator[str]:
+def _data(reference: Reference, pushed: Pushed) -> dict[str, object]:
+    digest = pushed.stored.digest
+    return {
+        "reference": str(reference),
+        "digest": str(digest),
+        "pin": str(reference.at(digest)),
+        "module": {"sha256": pushed.module},
+        "did": pushed.did,
+        "warnings": list(pushed.stored.warnings),
+    }
+
+
+def _next(reference: Reference, stored: Stored) -> Iterator[str]:
+    digest = stored.digest
     yield f"pushed {reference}"
     yield f"digest {digest}"
-    yield "Pin that digest in what you apply next:"
+    when = ", once what the registry warns of is mended" if stored.warnings else " in what you apply next"
+    yield f"Pin that digest{when}:"
     yield "  WasmPlugin               spec.url: oci://" + str(reference.at(digest))
     yield f"  EnvoyExtensionPolicy     spec.wasm[].code.image.url: {reference}, .sha256: {digest.hex}"

@@ -103,14 +103,16 @@ def _lines(found: Broken | Unreadable, asked_of: AskedOf, host: str) -> Iterator
     name = found.repository
     more = f" and {found.more} more" if found.more else ""
     yield f"{name}:{', '.join(found.tags)}{more}" if found.tags else f"{name}, no tag"
-    reference = _reference(found, host)
-    yield from verdicts.verdict_lines(verdicts.about(found.verdicts, reference), asked_of(name))
+    yield from verdicts.verdict_lines(_about(found, host), asked_of(name))
     for digest in found.digests:
         yield f"  {'image' if digest == found.image else 'index'}  {digest}"
 
 
-def _reference(found: Broken, host: str) -> str:
-    return f"{host}/{found.repository}:{found.tags[0] if found.tags else 'TAG'}"
+def _about(found: Broken, host: str) -> tuple[Verdict, ...]:
+    name = f"{host}/{found.repository}"
+    if not found.tags:
+        return verdicts.about(found.verdicts, f"{name}:TAG", f"{name}@{found.image}")
+    return verdicts.about(found.verdicts, f"{name}:{found.tags[0]}", f"{name}:{found.tags[0]}")
 
 
 async def _show_json(work: Rejudge, asked_of: AskedOf, host: str, status: Status) -> None:
@@ -141,7 +143,6 @@ async def _show_json(work: Rejudge, asked_of: AskedOf, host: str, status: Status
 
 
 def _as_data(found: Broken, asked_of: AskedOf, host: str) -> dict[str, Any]:
-    about = verdicts.about(found.verdicts, _reference(found, host))
     asked_for = asked_of(found.repository)
     return {
         "repository": found.repository,
@@ -149,7 +150,9 @@ def _as_data(found: Broken, asked_of: AskedOf, host: str) -> dict[str, Any]:
         "more_tags": found.more,
         "digest": str(found.image),
         "digests": [str(digest) for digest in found.digests],
-        "consumers": {verdict.consumer: verdicts.consumer(verdict, asked_for) for verdict in about},
+        "consumers": {
+            verdict.consumer: verdicts.consumer(verdict, asked_for) for verdict in _about(found, host)
+        },
     }
 
 

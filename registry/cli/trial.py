@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -13,6 +14,8 @@ from typing import Any, BinaryIO, TypeVar
 
 import click
 
+from registry.apply import reading
+from registry.apply.options import OptionInvalid
 from registry.cli.verdicts import problem_lines
 from registry.console.failure import Failure
 from registry.console.terminal import printable
@@ -28,6 +31,20 @@ _METHOD = re.compile(r"[A-Z]{1,20}")
 _PATH = re.compile(r"/[!-~]*")
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VALUE = re.compile(r"[\t !-~\x80-\xff]*")
+# Of the connection (RFC 9110, section 7.6.1), or of how a body is sent: Envoy would wait, or answer itself.
+_OF_THE_CONNECTION = frozenset(
+    (
+        "connection",
+        "content-length",
+        "http2-settings",
+        "keep-alive",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    )
+)
 _SHOWN_BODY = 200
 _SHOWN_LINES = 20
 
@@ -74,7 +91,6 @@ def options(command: F) -> F:
             click.option("--anyway", is_flag=True, help="With --run: also what does not load."),
             click.option(
                 "--envoy-binary",
-                type=click.Path(path_type=Path),
                 metavar="FILE",
                 help="With --run: the Envoy to run.  [default: that of sidecargo's extra `envoy`]",
             ),
@@ -88,10 +104,12 @@ ONLY_WITH_RUN = ("request", "headers", "body", "root_id", "clusters", "timeout",
 """Parameters that mean something with --run alone."""
 
 
-def envoy_binary(named: Path | None) -> tuple[Path, str]:
+def envoy_binary(named: str | None) -> tuple[Path, str]:
     """The Envoy to run, and its release; Failure says how to get one."""
+    if named == "":
+        raise Failure("--envoy-binary names no file.", "Name one, or leave it out.")
     try:
-        binary = named.absolute() if named else find()
+        binary = Path(named).absolute() if named else find()
         return binary, version(binary)
     except EnvoyMissing as missing:
         raise Failure(str(missing), _INSTALL) from None
@@ -101,10 +119,12 @@ def trial(config: str | None, words: Mapping[str, Any]) -> Trial:
     """The trial that the options describe; Failure for one that makes no sense."""
     body = _text(words["body"], "--body").encode() if words["body"] is not None else b""
     method, path = _request_line(words["request"] or ("POST /" if words["body"] is not None else "GET /"))
+    if not math.isfinite(words["timeout"]):
+        raise Failure("--timeout is no number of seconds.", "Give 1 to 3600.")
     return Trial(
         configuration=_text(config, "--config") if config else "",
         root_id=words["root_id"],
-        clusters=words["clusters"],
+        clusters=tuple(map(_cluster, words["clusters"])),
         request=Request(method, path, tuple(map(_header, words["headers"])), body),
         seconds=words["timeout"],
     )
@@ -131,7 +151,17 @@ def _request_line(said: str) -> tuple[str, str]:
     method, _, path = said.partition(" ")
     if not _METHOD.fullmatch(method) or not _PATH.fullmatch(path):
         raise Failure(f"--request: {said!r} is no request.", "Write it as in 'GET /path?query'.")
+    if method == "CONNECT":
+        raise Failure("--request: CONNECT opens a tunnel, and has no path.", "Write another method.")
     return method, path
+
+
+def _cluster(name: str) -> str:
+    try:
+        reading.read("envoy", {"cluster": [name]})
+    except OptionInvalid as error:
+        raise Failure(f"--{error.option} {error.message}", error.fix) from None
+    return name
 
 
 def _header(said: str) -> tuple[str, str]:
@@ -139,6 +169,8 @@ def _header(said: str) -> tuple[str, str]:
     value = value.strip()
     if not colon or not _NAME.fullmatch(name) or not _VALUE.fullmatch(value):
         raise Failure(f"--header: {said!r} is no header.", "Write it as in 'authorization: Bearer abc'.")
+    if name.lower() in _OF_THE_CONNECTION:
+        raise Failure(f"--header: {name} is set as the request needs it.", "Leave it out; see --body.")
     return name, value
 
 

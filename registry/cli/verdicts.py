@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -57,7 +57,9 @@ def lines(target: str, result: Judged, asked: Asked) -> Iterator[str]:
     yield printable(target)
     verdicts = asked.verdicts(result.findings.verdicts)
     yield from verdict_lines(verdicts, asked)
-    yield from _elsewhere(result.findings.verdicts, verdicts)
+    if verdicts and all(verdict.ok for verdict in verdicts):
+        found = result.findings.verdicts
+        yield from (f"  {line}" for line in elsewhere(one for verdict in found for one in verdict.problems))
     if module := result.findings.module:
         size = ByteSize(module.size).human_readable()
         facts = f"{size}, ABI {abi_version(module) or 'none'}, SDK {guess(module)}"
@@ -88,10 +90,10 @@ def verdict_lines(verdicts: Sequence[Verdict], asked: Asked) -> Iterator[str]:
             told[problems] = name
 
 
-def about(verdicts: Sequence[Verdict], reference: str) -> tuple[Verdict, ...]:
-    """The verdicts with fixes that name the image."""
+def about(verdicts: Sequence[Verdict], reference: str, target: str) -> tuple[Verdict, ...]:
+    """The verdicts with fixes that name the image and what is to be mended, as for `Problem.about`."""
     return tuple(
-        replace(verdict, problems=tuple(problem.about(reference) for problem in verdict.problems))
+        replace(verdict, problems=tuple(problem.about(reference, target) for problem in verdict.problems))
         for verdict in verdicts
     )
 
@@ -103,11 +105,9 @@ def problem_lines(problems: Sequence[Problem], indent: str = "    ") -> Iterator
         yield f"{indent}fix:     {printable(problem.fix)}"
 
 
-def _elsewhere(found: Sequence[Verdict], verdicts: Sequence[Verdict]) -> Iterator[str]:
-    """What loads where it was asked for and not in another Envoy: to know before an older mesh meets it."""
-    if not verdicts or any(not verdict.ok for verdict in verdicts):
-        return
-    others = {problem for verdict in found for problem in verdict.problems if problem.envoys}
+def elsewhere(problems: Iterable[Problem]) -> Iterator[str]:
+    """Where else what loads does not, by these problems: to know before an older mesh meets it."""
+    others = {problem for problem in problems if problem.envoys}
     for envoys in dict.fromkeys(problem.envoys for problem in sorted(others, key=lambda one: one.code)):
         known = [envoy for envoy in ENVOYS if envoy in envoys]
-        yield f"  but not in Envoy {', '.join(known)}: see --envoy {known[0] if known else envoys[0]}"
+        yield f"but not in Envoy {', '.join(known)}: see --envoy {known[0] if known else envoys[0]}"

@@ -7,18 +7,20 @@ from collections.abc import Callable, Mapping, Sequence
 import click
 
 from registry.apply import reading, resources
-from registry.apply.options import KINDS, OPTIONS, Option, OptionInvalid, Options
+from registry.apply.options import ISTIO, KINDS, OPTIONS, Option, OptionInvalid, Options
 from registry.apply.pin import Pin
 from registry.artifacts import stored_plugin
-from registry.cli import plugin_config
+from registry.cli import plugin_config, verdicts
+from registry.cli.asked import Asked, asked
 from registry.client import downloads
 from registry.client.remote import Remote
 from registry.console.failure import Failure
-from registry.releases import ENVOYS, NEWEST
+from registry.releases import NEWEST
 from storage.digest import Digest
 
 _CONFIG = "plugin-config"
 _ENVOY = "envoy"
+_ISTIO = "istio"
 
 
 def _with_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -47,22 +49,23 @@ def _help(option: Option) -> str:
 @click.option(
     "--remote", is_flag=True, help="Envoy downloads the module: what holds without --local.  [envoy]"
 )
+@click.option("--istio", metavar="RELEASE", help="It must load in the Envoy of this Istio, as 1.31.")
 @click.option(
     "--envoy",
     "envoys",
     metavar="RELEASE",
-    type=click.Choice(ENVOYS),
     multiple=True,
-    help=f"It must load in this release; without it, in {NEWEST}.",
+    help=f"It must load in this Envoy, as 1.40; may be given several times.  [default: {NEWEST}]",
 )
 @click.option("--plain-http", multiple=True, metavar="HOST", help="Speak plain HTTP to this registry.")
 def command(
     kind: str,
     reference: str,
     remote: bool,
+    istio: str | None,
     envoys: tuple[str, ...],
     plain_http: tuple[str, ...],
-    **asked: tuple[str, ...],
+    **given: tuple[str, ...],
 ) -> None:
     """Print what to apply for a plugin, pinned to the digest that its consumer compares.
 
@@ -78,11 +81,10 @@ def command(
       sidecargo yaml trafficextension registry.example.com/acme/plugin:v1 | kubectl apply -f -
     """
     wanted = stored_plugin.reference(reference)
-    options = _options(kind, asked, remote)
+    options = _options(kind, given, remote)
+    must = _asked(kind, resources.consumer(kind, options), envoys, istio)
     with Remote(wanted.host, plain_http=wanted.host in plain_http) as source:
-        found = stored_plugin.find(
-            wanted, source, consumers=[resources.consumer(kind, options)], envoys=envoys or (NEWEST,)
-        )
+        found = stored_plugin.find(wanted, source, must.envoys)
         pin = Pin(
             wanted.host,
             wanted.repository,
@@ -96,12 +98,14 @@ def command(
     elif kind != _ENVOY and not options.pull_secret and not downloads.is_for_everybody(pin):
         warning = f"{pin.host}/{pin.repository} is not for everybody: agents need --pull-secret to pull it."
         click.echo(f"warning: {warning}", err=True)
+    for line in verdicts.elsewhere(found.elsewhere):
+        click.echo(f"note: {wanted} loads, {line}", err=True)
     click.echo(resources.render(kind, pin, options), nl=False)
 
 
-def _options(kind: str, asked: Mapping[str, Sequence[str]], remote: bool) -> Options:
+def _options(kind: str, said: Mapping[str, Sequence[str]], remote: bool) -> Options:
     """What was given, read; raises Failure."""
-    given = {option.name: list(asked[option.field]) for option in OPTIONS.values() if asked[option.field]}
+    given = {option.name: list(said[option.field]) for option in OPTIONS.values() if said[option.field]}
     if remote and kind != _ENVOY:
         raise Failure(f"--remote is for envoy, not for {KINDS[kind]}.", "Use --by http.")
     if remote and "local" in given:
@@ -111,4 +115,22 @@ def _options(kind: str, asked: Mapping[str, Sequence[str]], remote: bool) -> Opt
     try:
         return reading.read(kind, given)
     except OptionInvalid as error:
-        raise Failure(f"--{error.option} {error.message}", error.fix) from None
+        raise _invalid(error) from None
+
+
+def _invalid(error: OptionInvalid) -> Failure:
+    """The error, with options as they are typed."""
+    message, fix = error.message, error.fix
+    if error.beside:
+        message, fix = (text.replace(error.beside, f"--{error.beside}") for text in (message, fix))
+    return Failure(f"--{error.option} {message}", fix)
+
+
+def _asked(kind: str, consumer: str, envoys: Sequence[str], istio: str | None) -> Asked:
+    """The consumer, and the releases of Envoy that it must load in: those that are named, and Istio's."""
+    if istio is None:
+        return asked([consumer], envoys, None)
+    if kind not in ISTIO:
+        raise Failure(f"--istio is for Istio's resources, not for {KINDS[kind]}.", "Use --envoy.")
+    found = asked([_ISTIO], (), istio).envoys[_ISTIO]
+    return asked([consumer], (*envoys, *found), None)

@@ -32,6 +32,8 @@ class Reference:
         host, slash, rest = text.removeprefix("oci://").partition("/")
         if not slash or not _HOST.fullmatch(host) or not ("." in host or ":" in host or host == "localhost"):
             raise NameInvalid(f"{text[:300]!r} names no registry.", fix=_FIX)
+        if (port := _port(host)) and not 0 < int(port) < 1 << 16:
+            raise NameInvalid(f"{text[:300]!r} names the port {port}; ports are 1 to 65535.", fix=_FIX)
         named, at, digest = rest.partition("@")
         repository, _, tag = named.partition(":")
         if not at and not tag:
@@ -51,6 +53,10 @@ class Reference:
 
     def __str__(self) -> str:
         return f"{self.name}{'@' if isinstance(self.target, Digest) else ':'}{self.target}"
+
+
+def _port(host: str) -> str:
+    return host.rpartition("]")[2].partition(":")[2]
 
 
 def is_loopback(host: str) -> bool:

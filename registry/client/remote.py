@@ -12,7 +12,7 @@ from urllib.parse import quote, urlencode, urljoin, urlsplit
 from registry.client import credentials
 from registry.client.credentials import Credential
 from registry.client.login import Login
-from registry.client.reference import is_loopback
+from registry.client.reference import Reference, is_loopback
 from registry.client.transport import Answer, RemoteError, Transport
 from registry.console.terminal import printable
 from storage.digest import Digest, hasher
@@ -184,7 +184,7 @@ class Remote:
             {"Content-Type": media_type},
             body,
         )
-        name = f"{self.host}/{repository}:{target}"
+        name = str(Reference(self.host, repository, target))
         if answer.status != 201:
             raise answer.refusal(f"{name} is refused")
         warnings = tuple(printable(warning) for warning in answer.headers.getlist("Warning"))

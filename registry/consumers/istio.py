@@ -22,7 +22,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-from registry.verdict import Problem
+from registry.verdict import MODULE_FILE, PLACEHOLDER, SAVED_IMAGE, Problem
 from storage.manifest import DOCKER_MANIFEST, Descriptor, Manifest
 
 DOCKER_LAYER = "application/vnd.docker.image.rootfs.diff.tar.gzip"
@@ -34,9 +34,9 @@ AGENTS = "Istio and Envoy Gateway"
 LIMIT = 256 << 20
 """Bytes that an agent reads of a layer once it is inflated, and of a module."""
 
-PUSH = "sidecargo push main.wasm HOST/REPO:TAG"
+PUSH = f"sidecargo {MODULE_FILE} {PLACEHOLDER}"
 # What was pushed by docker still lies in its own store.
-SAVED = "docker save IMAGE | sidecargo push - HOST/REPO:TAG"
+SAVED = f"{SAVED_IMAGE} {PLACEHOLDER}"
 SMALLER = "Build it smaller: strip names and debug information (-ldflags '-s -w', wasm-opt -Oz)."
 _LOOKALIKES = frozenset(
     ("application/vnd.wasm.content.layer.v1+wasm", "application/vnd.wasm.content.layer.v1")
@@ -216,8 +216,7 @@ def _by_type(last: str, expected: str) -> Problem | None:
         return Problem(
             "zstd-layer",
             f"{AGENTS} read gzip only; this layer is zstd.",
-            "buildx: --output type=image,push=true,compression=gzip,force-compression=true; "
-            "podman push: --compression-format gzip",
+            f"Pack it by gzip (buildx: compression=gzip, podman: --compression-format gzip), or: {SAVED}",
         )
     if last in _TARS:
         return Problem(

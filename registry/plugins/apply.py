@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Awaitable, Callable
 
 from starlette.responses import Response
 
 from registry.api.call import Call
 from registry.apply import reading, resources
-from registry.apply.options import OptionInvalid, Options
+from registry.apply.options import KINDS, OptionInvalid, Options
 from registry.apply.pin import Pin
 from registry.plugins import find
 from registry.publish.plugins import Plugin
+from registry.web import pages
 from storage.digest import Digest
-from storage.errors import ManifestInvalid, ParameterInvalid
+from storage.errors import ManifestInvalid, NameUnknown, ParameterInvalid
 from storage.manifest import Descriptor
 
-_HOST = re.compile(r"(?:\[[0-9a-fA-F:.]+\]|[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)(?::[0-9]{1,5})?")
 _HEADERS = {
     # What it says may depend on the Host that was asked for.
     "Cache-Control": "no-cache",
@@ -35,13 +34,21 @@ def of(kind: str) -> Callable[[Call], Awaitable[Response]]:
     async def get(call: Call) -> Response:
         options = _options(call, kind)
         stored, _, plugin = await find.plugin(call)
-        pin = _pin(call, plugin, _module(call, kind, plugin, options))
+        pin = _pin(call, *_pinned(call, kind, plugin, options))
         if resources.is_downloaded(kind, options):
             await _must_serve(call, stored, plugin)
         said = resources.render(kind, pin, options)
         return Response(said, headers=_HEADERS, media_type="application/yaml")
 
     return get
+
+
+async def unknown(call: Call) -> Response:
+    """Any other file of a plugin; raises NameUnknown with what there is."""
+    files = ", ".join(f"{kind}.yaml" for kind in KINDS)
+    raise NameUnknown(
+        f"a plugin has no {call.request.path_params['file'][:80]!r}.", fix=f"There are plugin.wasm, {files}."
+    )
 
 
 def _options(call: Call, kind: str) -> Options:
@@ -56,8 +63,8 @@ def _options(call: Call, kind: str) -> Options:
         ) from None
 
 
-def _module(call: Call, kind: str, plugin: Plugin, options: Options) -> Digest:
-    """The module, if it loads in the consumer and in the Envoys that this repository's policy names."""
+def _pinned(call: Call, kind: str, plugin: Plugin, options: Options) -> tuple[Digest, Digest]:
+    """Image and module, if it loads in the consumer and in the Envoys that the repository's policy names."""
     consumer = resources.consumer(kind, options)
     envoys = call.services.publisher.policy_of(call.repository.name).envoys
     problems = [
@@ -66,19 +73,20 @@ def _module(call: Call, kind: str, plugin: Plugin, options: Options) -> Digest:
         if verdict.consumer == consumer
         for problem in verdict.among(envoys).problems
     ]
-    if problems or plugin.module is None:
-        first = (problems or list(plugin.findings.problems))[0]
+    if problems or plugin.image is None or plugin.module is None:
+        problems = [problem.about(find.named(call)) for problem in problems or plugin.findings.problems]
+        first = problems[0]
         raise ManifestInvalid(
             f"what is applied would be an outage: {first.message}",
             fix=first.fix,
-            detail=[problem.to_json() for problem in problems or [first]],
+            detail=[problem.to_json() for problem in problems],
         )
     if plugin.image.algorithm != "sha256":
         raise ManifestInvalid(
             f"the image is named by {plugin.image.algorithm}; agents know sha256 only.",
             fix="Push it by tag or by its sha256 digest.",
         )
-    return plugin.module
+    return plugin.image, plugin.module
 
 
 async def _must_serve(call: Call, stored: Descriptor, plugin: Plugin) -> None:
@@ -86,14 +94,12 @@ async def _must_serve(call: Call, stored: Descriptor, plugin: Plugin) -> None:
         raise find.missing(call, stored)
 
 
-def _pin(call: Call, plugin: Plugin, module: Digest) -> Pin:
-    scheme, _, host = call.services.public_url.partition("://")
-    if not host:
-        scheme, host = call.request.url.scheme, call.request.headers.get("host", "")
-        if not _HOST.fullmatch(host):
-            raise ParameterInvalid(
-                "the request has no Host that could be written down.", fix="Set server.public_url."
-            )
+def _pin(call: Call, image: Digest, module: Digest) -> Pin:
+    scheme, _, host = pages.known_url(call).partition("://")
+    if not host:  # better no resource than one for another place
+        raise ParameterInvalid(
+            "the request has no Host that could be written down.", fix="Set server.public_url."
+        )
     reference = call.reference()
     tag = "" if isinstance(reference, Digest) else reference
-    return Pin(host, call.repository.name, plugin.image, module, scheme, tag)
+    return Pin(host, call.repository.name, image, module, scheme, tag)

@@ -3,15 +3,33 @@
 from __future__ import annotations
 
 from registry.api.call import Call
+from registry.publish import refusals
 from registry.publish.plugins import Plugin
+from registry.web import pages
+from storage.digest import Digest
 from storage.driver import Witness
 from storage.errors import ManifestUnknown
 from storage.manifest import Descriptor
 
 
 async def plugin(call: Call) -> tuple[Descriptor, Witness, Plugin]:
-    """The manifest that the path names and its findings; raises ManifestUnknown where either is missing."""
-    descriptor, witness = await call.repository.find(call.reference())
+    """The manifest that the path names and its findings; raises ManifestUnknown where either is missing.
+
+    Where nothing is stored because a push was refused, that is said.
+    """
+    reference = call.reference()
+    try:
+        descriptor, witness = await call.repository.find(reference)
+    except ManifestUnknown as unknown:
+        refusal = await refusals.find(call.repository, reference)
+        if refusal is None or refusal.warned:
+            raise
+        which = "Its last push" if refusal.direct else "A push by digest"
+        separator = "@" if isinstance(reference, Digest) else ":"
+        asked = f"{pages.host(call)}/{call.repository.name}{separator}{reference}"
+        raise ManifestUnknown(
+            unknown.message, fix=f"{which} was refused: sidecargo why {asked}", detail=unknown.detail
+        ) from None
     return descriptor, witness, await of(call, descriptor)
 
 
@@ -21,6 +39,13 @@ async def of(call: Call, descriptor: Descriptor) -> Plugin:
     if found is None:
         raise missing(call, descriptor)
     return found
+
+
+def named(call: Call) -> str:
+    """What fixes call the image that the path names, `HOST/REPO:TAG`: what is mended has another digest."""
+    reference = call.reference()
+    tag = "TAG" if isinstance(reference, Digest) else reference
+    return f"{pages.host(call)}/{call.repository.name}:{tag}"
 
 
 def missing(call: Call, descriptor: Descriptor) -> ManifestUnknown:

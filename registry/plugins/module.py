@@ -20,7 +20,7 @@ async def get(call: Call) -> Response:
     """The module that was extracted at the push; raises ManifestUnknown where the image holds none."""
     stored, witness, plugin = await find.plugin(call)
     if plugin.module is None:
-        problem = plugin.findings.problems[0]
+        problem = plugin.findings.problems[0].about(find.named(call))
         raise ManifestUnknown(f"the image holds no module: {problem.message}", fix=problem.fix)
     if not await call.services.examiner.has_module(call.repository, stored, plugin):
         raise find.missing(call, stored)

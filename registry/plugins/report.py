@@ -65,14 +65,11 @@ def accepted(
         "digest": str(descriptor.digest),
         "media_type": descriptor.media_type,
         "ok": ok,
-        "policy": {
-            "mode": policy.mode,
-            "consumers": list(policy.consumers),
-            "envoys": list(policy.envoys),
-        },
+        "policy": _asked_for(policy),
         "consumers": consumers,
         "module": module,
-        "image": {
+        "image": image
+        and {
             "digest": str(image),
             "layers": [
                 {
@@ -85,7 +82,7 @@ def accepted(
             ],
         },
         "pin": {
-            "oci": str(image),
+            "oci": str(image) if image else None,
             "http": plugin.module.hex if plugin.module else None,
             "never": str(descriptor.digest) if descriptor.digest != image else None,
         },
@@ -97,6 +94,7 @@ def accepted(
 
 def refused(call: Call, refusal: Refusal) -> dict[str, Any]:
     """The report of a push that was refused, of which nothing is stored; the same names as `accepted`."""
+    policy = call.services.publisher.policy_of(call.repository.name)
     return {
         "repository": call.repository.name,
         "reference": str(call.reference()),
@@ -105,7 +103,7 @@ def refused(call: Call, refusal: Refusal) -> dict[str, Any]:
         "media_type": None,
         "ok": False,
         "consumers": None,
-        "policy": None,
+        "policy": _asked_for(policy),
         "module": None,
         "image": None,
         "pin": None,
@@ -117,10 +115,7 @@ def refused(call: Call, refusal: Refusal) -> dict[str, Any]:
 
 def consumer(call: Call, verdict: Verdict, policy: Policy) -> dict[str, Any]:
     """A verdict: `ok` in the Envoys that the policy asks for, `envoys` in each that we know."""
-    reference = call.reference()
-    name = (
-        f"{pages.host(call)}/{call.repository.name}:{'TAG' if isinstance(reference, Digest) else reference}"
-    )
+    name = find.named(call)
     return {
         "ok": verdict.among(policy.envoys).ok,
         "envoys": {release: verdict.among((release,)).ok for release in ENVOYS},
@@ -143,6 +138,22 @@ def told(refusal: Refusal, *, is_last: bool) -> dict[str, Any]:
     }
 
 
+def check_options(policy: Policy) -> str:
+    """The options with which `sidecargo check` asks for what the policy does, each after a blank."""
+    usual = Policy()
+    envoys = policy.envoys if set(policy.envoys) != set(usual.envoys) else ()
+    consumers = policy.consumers if set(policy.consumers) != set(usual.consumers) else ()
+    return "".join(
+        f" --{name} {value}"
+        for name, values in (("envoy", envoys), ("consumer", consumers))
+        for value in values
+    )
+
+
+def _asked_for(policy: Policy) -> dict[str, Any]:
+    return {"mode": policy.mode, "consumers": list(policy.consumers), "envoys": list(policy.envoys)}
+
+
 async def _last_refused(call: Call, witness: Witness) -> dict[str, Any] | None:
     """What was refused of this reference beside what is stored.
 
@@ -160,9 +171,9 @@ async def _last_refused(call: Call, witness: Witness) -> dict[str, Any] | None:
     return told(refusal, is_last=is_last)
 
 
-def _applicable(image: Digest, consumers: Mapping[str, Any]) -> list[str]:
+def _applicable(image: Digest | None, consumers: Mapping[str, Any]) -> list[str]:
     """The kinds that there is YAML for: none for a consumer that does not load it."""
-    if image.algorithm != "sha256":
+    if image is None or image.algorithm != "sha256":
         return []
     loading = {name for name, verdict in consumers.items() if verdict["ok"]}
     return [kind for kind in KINDS if resources.consumer(kind, Options()) in loading]
@@ -187,5 +198,6 @@ def _why_not_signed(ok: bool, digest: Digest) -> str:
 
 def _answer(call: Call, template: str, report: dict[str, Any]) -> Response:
     if pages.wanted(call):
-        return pages.render(call, template, report=report)
+        asked = check_options(call.services.publisher.policy_of(call.repository.name))
+        return pages.render(call, template, report=report, check_options=asked)
     return pages.document(report)

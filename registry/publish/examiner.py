@@ -82,7 +82,7 @@ class Examiner:
                     findings = await inspect(
                         manifest, _Stored(repository), module, self._spool, self.foresight.looked
                     )
-                    yield Examined(plugins.of(findings, digest), module)
+                    yield Examined(plugins.of(findings, None if manifest.is_index else digest), module)
 
     async def _once(
         self, repository: Repository, digest: Digest, work: Callable[[], Coroutine[Any, Any, Plugin | None]]

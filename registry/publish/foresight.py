@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
 import io
-from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import BinaryIO
 
 from registry.consumers.archive import Extracted, unpack
@@ -21,45 +21,66 @@ from storage.digest import Digest
 from storage.manifest import Descriptor
 
 MAX_PACKED = 8 << 20
-"""Bytes of a layer that is looked into ahead, at most: they are held in memory meanwhile."""
+"""Bytes of a layer that is looked into ahead, at most."""
+MAX_HELD = 32 << 20
+"""Bytes of all layers that are held in memory until they are looked into, at most."""
 MAX_MODULE = 64 << 20
 """Bytes that are unpacked ahead, at most."""
 MOST = 4
-"""Layers that are kept for a manifest to come; the oldest goes when there is one more."""
+"""Layers that are looked into or kept for a manifest to come, at most."""
 SECONDS = 30.0
 """How long a layer is kept for its manifest."""
 
 _FORMS = ((b"\x1f\x8b", Form.TAR_GZIP), (b"\0asm", Form.RAW))
 
 
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """A layer that is looked into, or was; `expiry` is when it is given up."""
+
+    looking: asyncio.Task[Looked | None]
+    expiry: asyncio.TimerHandle
+
+
 class Foresight:
-    """Layers that were looked into ahead. `spool` opens a temporary file."""
+    """Layers that were looked into ahead, one at a time. `spool` opens a temporary file."""
 
     def __init__(self, spool: Callable[[], BinaryIO]) -> None:
         self._spool = spool
-        self._layers: OrderedDict[Digest, asyncio.Task[Looked | None]] = OrderedDict()
+        # A thread of its own: whoever floods it with layers keeps nobody else waiting.
+        self._thread = ThreadPoolExecutor(1, "foresight")
+        self._layers: dict[Digest, _Kept] = {}
+        self._under_way = 0
+        self._held = 0
 
-    async def watching(self, digest: Digest, source: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    async def watching(self, source: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         """The source as it is. When all of it has passed, a layer that it may be is looked into."""
-        held: bytearray | None = bytearray() if digest.algorithm == "sha256" else None
-        async for piece in source:
-            if held is not None:
-                held += piece
-                if len(held) > MAX_PACKED or _form(held) is None:
-                    held = None
-            yield piece
-        if held:
-            self._begin(digest, bytes(held))
+        held: bytearray | None = bytearray()
+        try:
+            async for piece in source:
+                if held is not None:
+                    held += piece
+                    self._held += len(piece)
+                    if self._held > MAX_HELD or len(held) > MAX_PACKED or _form(held) is None:
+                        self._held -= len(held)
+                        held = None
+                yield piece
+            if held:
+                data = bytes(held)
+                self._begin(await asyncio.to_thread(Digest.of, data), data)
+        finally:
+            self._held -= len(held or b"")
 
     async def looked(self, layer: Layer) -> Looked | None:
         """What was found in a layer, once: None where that has to be looked for now."""
-        task = self._layers.pop(layer.descriptor.digest, None)
-        if task is None:
+        kept = self._layers.pop(layer.descriptor.digest, None)
+        if kept is None:
             return None
+        kept.expiry.cancel()
         try:
-            found = await asyncio.shield(task)
+            found = await asyncio.shield(kept.looking)
         except asyncio.CancelledError:
-            task.add_done_callback(_close)
+            kept.looking.add_done_callback(_close)
             raise
         if found and found.form is not layer.form:
             found.module.close()
@@ -67,17 +88,27 @@ class Foresight:
         return found
 
     def _begin(self, digest: Digest, data: bytes) -> None:
-        self._drop(digest)
-        while len(self._layers) >= MOST:
+        if self._under_way >= MOST or digest in self._layers:
+            return
+        if len(self._layers) >= MOST:
             self._drop(next(iter(self._layers)))
-        task = asyncio.create_task(asyncio.to_thread(self._look, digest, data))
-        self._layers[digest] = task
-        asyncio.get_running_loop().call_later(SECONDS, self._expire, digest, task)
+        loop = asyncio.get_running_loop()
+        self._under_way += 1
+        looking = loop.create_task(self._looking(digest, data))
+        self._layers[digest] = _Kept(looking, loop.call_later(SECONDS, self._drop, digest))
+
+    async def _looking(self, digest: Digest, data: bytes) -> Looked | None:
+        try:
+            return await self._look_in_thread(digest, data)
+        finally:
+            self._under_way -= 1
+
+    async def _look_in_thread(self, digest: Digest, data: bytes) -> Looked | None:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._look, digest, data)
 
     def _look(self, digest: Digest, data: bytes) -> Looked | None:
-        # What was announced may not be what came: this is held against its digest here, too.
         form = _form(data)
-        if form is None or hashlib.sha256(data).hexdigest() != digest.hex:
+        if form is None:
             return None
         layer = Layer(Descriptor("", digest, len(data)), form)
         with contextlib.ExitStack() as opened, contextlib.suppress(OSError):
@@ -89,13 +120,10 @@ class Foresight:
                 return Looked(form, findings, module)
         return None
 
-    def _expire(self, digest: Digest, task: asyncio.Task[Looked | None]) -> None:
-        if self._layers.get(digest) is task:
-            self._drop(digest)
-
     def _drop(self, digest: Digest) -> None:
-        if task := self._layers.pop(digest, None):
-            task.add_done_callback(_close)
+        if kept := self._layers.pop(digest, None):
+            kept.expiry.cancel()
+            kept.looking.add_done_callback(_close)
 
 
 def _form(head: bytes | bytearray) -> Form | None:

@@ -23,12 +23,12 @@ _MAX_TYPE = 255
 class Plugin:
     """A manifest as the gate saw it.
 
-    `image` is the digest of the image manifest that agents compare: of an index its linux/amd64
-    child. `facts` are those of the extracted plugin.wasm, when there is one; `layer` is where it came from,
-    `layers` are those of the image without what was said about them, capped.
+    `image` is the digest of the image manifest that agents compare: of an index its linux/amd64 child,
+    None where it leads to none. `facts` are those of the extracted plugin.wasm, when there is one; `layer`
+    is where it came from, `layers` are those of the image without what was said about them, capped.
     """
 
-    image: Digest
+    image: Digest | None
     verdicts: tuple[Verdict, ...]
     facts: Facts | None = None
     layer: Digest | None = None
@@ -64,10 +64,10 @@ Found = Plugin | Attachment
 """What the gate made of a manifest."""
 
 
-def of(findings: Findings, manifest: Digest) -> Plugin:
-    """What to remember of the findings on `manifest`."""
+def of(findings: Findings, image: Digest | None) -> Plugin:
+    """What to remember of the findings on `image`; None stands for an index, which is no image itself."""
     return Plugin(
-        image=findings.image.digest if findings.image else manifest,
+        image=findings.image.digest if findings.image else image,
         verdicts=findings.verdicts,
         facts=facts.of(findings.module) if findings.module else None,
         layer=findings.layer.digest if findings.layer else None,
@@ -81,7 +81,7 @@ def to_record(found: Found) -> dict[str, Any]:
         return {"rules": RULES, "attachment": True}
     return {
         "rules": RULES,
-        "image": str(found.image),
+        "image": str(found.image) if found.image else None,
         "module": found.facts.to_json() if found.facts else None,
         "layer": str(found.layer) if found.layer else None,
         "layers": [layer.to_json() for layer in found.layers],
@@ -101,7 +101,7 @@ def from_record(record: Mapping[str, Any] | None) -> Found | None:
         return Attachment()
     try:
         found = Plugin(
-            image=Digest.parse(record["image"]),
+            image=Digest.parse(record["image"]) if record["image"] is not None else None,
             verdicts=tuple(
                 Verdict(str(verdict["consumer"]), tuple(map(Problem.from_json, verdict["problems"])))
                 for verdict in record["verdicts"]
@@ -113,7 +113,8 @@ def from_record(record: Mapping[str, Any] | None) -> Found | None:
                 for layer in record["layers"]
             ),
         )
-        Digest.parse(str(found.module or found.image))  # the facts know no digests
+        if found.module:
+            Digest.parse(str(found.module))  # the facts know no digests
     except (AttributeError, KeyError, TypeError, ValueError, DigestInvalid):
         return None
     return found

@@ -7,7 +7,7 @@ from typing import Literal
 
 from registry.publish.inspect import CONSUMERS, Findings
 from registry.releases import NEWEST
-from registry.verdict import PLACEHOLDER, Problem
+from registry.verdict import PLACEHOLDER, SHOWN, Problem
 from storage.digest import Digest
 from storage.errors import ManifestInvalid
 
@@ -35,10 +35,16 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """Whether a manifest loads wherever the policy asks, and what to tell who pushed it."""
+    """Whether a manifest loads wherever the policy asks, what is wrong, and whether to warn who pushed it."""
 
     loads: bool
-    warnings: tuple[str, ...] = ()
+    problems: tuple[Problem, ...] = ()
+    is_warning: bool = False
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What to tell who pushed it, a text a problem."""
+        return tuple(str(problem) for problem in self.problems) if self.is_warning else ()
 
 
 def decide(policy: Policy, findings: Findings, digest: Digest, reference: str = PLACEHOLDER) -> Decision:
@@ -51,15 +57,14 @@ def decide(policy: Policy, findings: Findings, digest: Digest, reference: str = 
         problems.append(_SHA512)
     if not problems:
         return Decision(loads=True)
-    problems = [problem.about(reference) for problem in problems]
+    problems = [problem.about(reference, most=SHOWN) for problem in problems]
     if policy.mode == "enforce":
         raise ManifestInvalid(
             problems[0].message,
             fix=problems[0].fix,
             detail=[problem.to_json() for problem in problems],
         )
-    told = tuple(str(problem) for problem in problems) if policy.mode == "warn" else ()
-    return Decision(loads=False, warnings=told)
+    return Decision(loads=False, problems=tuple(problems), is_warning=policy.mode == "warn")
 
 
 def problems_for(policy: Policy, findings: Findings) -> tuple[Problem, ...]:

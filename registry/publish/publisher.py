@@ -5,19 +5,27 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
 from registry.publish import refusals
 from registry.publish.examiner import Examined, Examiner, keep_module, note
-from registry.publish.plugins import Plugin
+from registry.publish.plugins import Attachment, Plugin
 from registry.publish.policy import Decision, Policy, decide
 from registry.publish.signatures import Signer
 from registry.signing.cosign import signature_tag
+from registry.verdict import Problem
 from storage import manifest as manifests
 from storage.digest import Digest
-from storage.errors import BlobUnknown, DigestInvalid, ManifestBlobUnknown, ManifestUnknown, StoreError
+from storage.errors import (
+    BlobUnknown,
+    DigestInvalid,
+    ManifestBlobUnknown,
+    ManifestInvalid,
+    ManifestUnknown,
+    StoreError,
+)
 from storage.manifest import Manifest
 from storage.repositories import Repository
 
@@ -40,12 +48,13 @@ class Push:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What was acknowledged."""
+    """What was acknowledged: `problems` are what is wrong, `warnings` what the client is told of it."""
 
     digest: Digest
     subject: Digest | None
     tags: tuple[str, ...]
-    warnings: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
+    problems: tuple[Problem, ...] = ()
 
 
 class Publisher:
@@ -63,7 +72,13 @@ class Publisher:
         When it returns, the manifest, its findings, its signature and its tags are in the store. What is
         refused or warned of is kept for who asks why.
         """
-        return await refusals.noted(repository, push, self._push(repository, push))
+        try:
+            return await refusals.noted(repository, push, self._push(repository, push))
+        except (ManifestInvalid, ManifestBlobUnknown, DigestInvalid) as refused:
+            codes = [problem.code for problem in refusals.problems_of(refused)]
+            own = refused.code.lower().replace("_", "-")
+            _log_outcome(repository, push, refusals.digest_of(push), "refused", codes or [own])
+            raise
 
     async def _push(self, repository: Repository, push: Push) -> Receipt:
         manifest = manifests.parse(push.body, push.content_type)
@@ -81,15 +96,19 @@ class Publisher:
                 self._sign(repository, digest, decision),
                 _note(repository, digest, examined),
             )
+            tags = push.tags if isinstance(push.reference, Digest) else (push.reference, *push.tags)
+            for tag in dict.fromkeys(tags):
+                await repository.tag(tag, descriptor)
             if examined:
                 # Made from what is stored at any time: nobody has to wait for it.
                 self._later(_keep_module(repository, examined, held.pop_all()))
-        tags = push.tags if isinstance(push.reference, Digest) else (push.reference, *push.tags)
-        for tag in dict.fromkeys(tags):
-            await repository.tag(tag, descriptor)
-        _log.info("pushed repository=%s digest=%s loads=%s", repository.name, digest, decision.loads)
+        found = examined.found if examined else None
+        outcome = "attachment" if isinstance(found, Attachment) else "accepted"
+        codes = [problem.code for problem in decision.problems]
+        pin = found.image if isinstance(found, Plugin) else None
+        _log_outcome(repository, push, digest, "warned" if decision.is_warning else outcome, codes, pin)
         subject = manifest.subject.digest if manifest.subject else None
-        return Receipt(digest, subject, push.tags, decision.warnings)
+        return Receipt(digest, subject, push.tags, decision.warnings, decision.problems)
 
     async def _judge(
         self,
@@ -104,9 +123,12 @@ class Publisher:
         try:
             examined = await held.enter_async_context(self._examiner.examined(repository, manifest, digest))
         except (BlobUnknown, ManifestUnknown) as absent:
+            if not policy.sparse:  # deleted since it was looked for; or even put back meanwhile
+                gone = await repository.missing(manifest) or [named.digest for named in manifest.blobs()]
+                raise ManifestBlobUnknown([str(digest) for digest in gone]) from None
             # Sparse: what is not here cannot be judged, and so is not signed.
-            warnings = (f"not checked: {absent.message}",) if policy.mode != "off" else ()
-            return Decision(loads=False, warnings=warnings), None
+            problem = Problem("not-checked", f"not checked: {absent.message}", "")
+            return Decision(False, (problem,), is_warning=policy.mode != "off"), None
         if isinstance(examined.found, Plugin):
             reference = f"{self._signer.host}/{repository.name}:{_tag_of(push)}"
             return decide(policy, examined.found.findings, digest, reference), examined
@@ -143,6 +165,26 @@ async def _together(first: Awaitable[A], second: Awaitable[B], third: Awaitable[
         if isinstance(failure, BaseException):
             raise failure
     return cast(tuple[A, B, C], found)
+
+
+def _log_outcome(
+    repository: Repository,
+    push: Push,
+    digest: Digest,
+    outcome: str,
+    codes: Sequence[str],
+    pin: Digest | None = None,
+) -> None:
+    """A line for each push; all in it is of a grammar without blanks."""
+    _log.info(
+        "push repository=%s reference=%s digest=%s pin=%s outcome=%s problems=%s",
+        repository.name,
+        push.reference,
+        digest,
+        pin or "-",
+        outcome,
+        ",".join(codes) or "-",
+    )
 
 
 def _tag_of(push: Push) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -12,7 +13,7 @@ from typing import Any, Protocol, TypeVar
 from registry.verdict import Problem
 from storage import records
 from storage.digest import Digest
-from storage.errors import DigestInvalid, ManifestBlobUnknown, ManifestInvalid, NameInvalid
+from storage.errors import DigestInvalid, ManifestBlobUnknown, ManifestInvalid, NameInvalid, RegistryError
 from storage.names import reference as read_reference
 from storage.refusals import MAX_BYTES, Kept
 from storage.repositories import Repository
@@ -24,7 +25,6 @@ MOST_MISSING = 5
 """Of how many missing images of an index the reason is looked for."""
 
 _SECONDS = 5.0
-_WARNED = "warned"
 _SHORTEST = 50
 
 _log = logging.getLogger("sidecargo.publish")
@@ -51,7 +51,11 @@ class Taken(Protocol):
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What the gate says about it all the same."""
+        """What the client is told about it all the same."""
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        """What the gate found wrong."""
 
 
 T = TypeVar("T", bound=Taken)
@@ -84,22 +88,49 @@ async def noted(repository: Repository, sent: Sent, push: Awaitable[T]) -> T:
     """What the push gives or raises; a refusal or a warning is kept before, as well as that can be done."""
     try:
         receipt = await push
-    except (ManifestInvalid, ManifestBlobUnknown) as refused:
-        missing = refused.missing if isinstance(refused, ManifestBlobUnknown) else ()
-        await _keep(repository, sent, partial(of, sent, refused), missing)
+    except ManifestInvalid as refused:
+        await _keep(repository, sent, partial(of, sent, refused))
         raise
+    except ManifestBlobUnknown as absent:
+        reasons = await _reasons(repository, absent.missing)
+        await _keep(repository, sent, partial(of, sent, absent, reasons))
+        if not reasons:
+            raise
+        first = reasons[0]
+        raise ManifestBlobUnknown(absent.missing, reason=first.message, fix=first.fix) from None
     if receipt.warnings:
         await _keep(repository, sent, partial(_warning, sent, receipt))
     return receipt
 
 
-def of(sent: Sent, refused: ManifestInvalid | ManifestBlobUnknown) -> Refusal:
-    """A refusal as a value: the gate's problems, else the error as one problem of its own."""
-    problems = _problems(refused.detail) if isinstance(refused, ManifestInvalid) else ()
+def of(
+    sent: Sent, refused: ManifestInvalid | ManifestBlobUnknown, reasons: tuple[Problem, ...] = ()
+) -> Refusal:
+    """A refusal as a value: the gate's problems, else the error as one problem of its own.
+
+    `reasons` are those why something is missing: they come first, for they are what is to be mended.
+    """
+    problems = problems_of(refused) if isinstance(refused, ManifestInvalid) else ()
     if not problems:
-        code = refused.code.lower().replace("_", "-")
-        problems = (Problem(code, refused.message, refused.fix),)
-    return Refusal(sent.reference, _digest(sent), refused.code, problems)
+        problems = (*reasons, _one(refused))
+    return Refusal(sent.reference, digest_of(sent), refused.code, problems)
+
+
+def problems_of(refused: RegistryError) -> tuple[Problem, ...]:
+    """The gate's problems in an error, where there are any."""
+    said = refused.detail
+    if not isinstance(said, Sequence) or isinstance(said, str):
+        return ()
+    return tuple(
+        Problem.from_json(one)
+        for one in said
+        if isinstance(one, Mapping) and {"code", "message", "fix"} <= set(one)
+    )
+
+
+def digest_of(sent: Sent) -> Digest:
+    """The digest under which it was sent, else that of its bytes."""
+    return sent.reference if isinstance(sent.reference, Digest) else Digest.of(sent.body)
 
 
 def to_record(refusal: Refusal) -> dict[str, Any]:
@@ -144,19 +175,23 @@ async def find(repository: Repository, reference: str | Digest) -> Refusal | Non
     return found
 
 
-async def _keep(
-    repository: Repository, sent: Sent, make: Callable[[], Refusal], missing: Sequence[str] = ()
-) -> None:
-    """Keep it; whatever goes wrong here is logged only: the client gets its answer.
+async def _reasons(repository: Repository, missing: Sequence[str]) -> tuple[Problem, ...]:
+    """Why images are missing from an index: they were refused before. Without an answer there is none."""
+    found: dict[Problem, None] = {}
+    with contextlib.suppress(Exception):
+        async with asyncio.timeout(_SECONDS):
+            for digest in missing[:MOST_MISSING]:
+                child = from_record(await repository.refusals.find(Digest.parse(digest)))
+                if child and not child.warned:
+                    found.update(dict.fromkeys(child.problems))
+    return tuple(found)
 
-    An image that is `missing` from an index may have been refused before: that is the true reason.
-    """
+
+async def _keep(repository: Repository, sent: Sent, make: Callable[[], Refusal]) -> None:
+    """Keep it; whatever goes wrong here is logged only: the client gets its answer."""
     try:
         async with asyncio.timeout(_SECONDS):
             refusal = make()
-            for digest in missing[:MOST_MISSING]:
-                child = from_record(await repository.refusals.find(Digest.parse(digest)))
-                refusal = replace(refusal, problems=(*refusal.problems, *(child.problems if child else ())))
             record, tags = to_record(refusal), sent.tags[:MOST_TAGS]
             if isinstance(sent.reference, Digest):
                 await repository.refusals.keep_by_digest(sent.reference, tags, record)
@@ -169,22 +204,11 @@ async def _keep(
 
 
 def _warning(sent: Sent, receipt: Taken) -> Refusal:
-    problems = tuple(Problem(_WARNED, warning, "") for warning in receipt.warnings)
-    return Refusal(sent.reference, _digest(sent), "", problems, warned=True)
+    return Refusal(sent.reference, digest_of(sent), "", receipt.problems, warned=True)
 
 
-def _digest(sent: Sent) -> Digest:
-    return sent.reference if isinstance(sent.reference, Digest) else Digest.of(sent.body)
-
-
-def _problems(detail: object) -> tuple[Problem, ...]:
-    if not isinstance(detail, Sequence) or isinstance(detail, str):
-        return ()
-    return tuple(
-        Problem.from_json(said)
-        for said in detail
-        if isinstance(said, Mapping) and {"code", "message", "fix"} <= set(said)
-    )
+def _one(refused: RegistryError) -> Problem:
+    return Problem(refused.code.lower().replace("_", "-"), refused.message, refused.fix)
 
 
 def _document(refusal: Refusal, problems: list[Problem]) -> dict[str, Any]:

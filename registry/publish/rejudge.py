@@ -34,6 +34,8 @@ _AT_ONCE = 16
 class Broken:
     """An image that would not load: `image` is what agents compare, `digests` are those that lead to it.
 
+    An index that leads to no image stands for itself.
+
     `verdicts` are those that were asked for; `tags` name one of the digests, `more` of them are not listed.
     """
 
@@ -156,7 +158,7 @@ class Rejudge:
         elif isinstance(found, Plugin):
             self.counts.plugins += 1
             if not all(verdict.ok for verdict in self._asked(repository.name, found.verdicts)):
-                still.broken.setdefault(found.image, []).append(digest)
+                still.broken.setdefault(found.image or digest, []).append(digest)
 
     async def _anew(self, repository: Repository, digest: Digest) -> Found | None:
         """Take a manifest apart and keep what is found; None where a part of it is not here."""

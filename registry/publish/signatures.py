@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+from registry.consumers import attachments
 from registry.signing import cosign
 from registry.signing.keys import SigningKey
 from storage import manifest as manifests
@@ -46,4 +47,5 @@ async def _existing(repository: Repository, tag: str) -> Manifest | None:
     except ManifestUnknown:
         return None
     found = manifests.parse(stored.body, stored.descriptor.media_type)
-    return None if found.is_index else found
+    # Whatever else somebody has put under that name is no part of ours: it would pass unjudged.
+    return found if attachments.is_attachment(found) else None

@@ -17,6 +17,7 @@ from pydantic import (
     Field,
     model_validator,
 )
+from pydantic_core import PydanticKnownError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from registry import patterns
@@ -84,10 +85,17 @@ def _envoy(value: Any) -> Any:
     return value
 
 
+def _some(value: tuple[str, ...]) -> tuple[str, ...]:
+    # After the entries: pydantic's own rule counts only those that are right.
+    if not value:
+        raise PydanticKnownError("too_short", {"field_type": "Tuple", "min_length": 1, "actual_length": 0})
+    return value
+
+
 WholeNumber = Annotated[int, BeforeValidator(_whole_number)]
 ModeWord = Annotated[Mode, BeforeValidator(_word)]
-Consumers = Annotated[tuple[Consumer, ...], Field(min_length=1)]
-Envoys = Annotated[tuple[Annotated[str, BeforeValidator(_envoy)], ...], Field(min_length=1)]
+Consumers = Annotated[tuple[Consumer, ...], AfterValidator(_some)]
+Envoys = Annotated[tuple[Annotated[str, BeforeValidator(_envoy)], ...], AfterValidator(_some)]
 Repositories = Annotated[str, AfterValidator(patterns.validated)]
 
 

@@ -23,6 +23,25 @@ def bodies(code: bytes) -> Iterator[bytes]:
         yield code[start : reader.pos]
 
 
+def long_bodies(code: bytes, least: int) -> Iterator[bytes]:
+    """Those of more than `least` bytes, at least 16,384; raises Malformed when they are cut short."""
+    reader = Reader(code)
+    reader.unsigned()
+    pos, end = reader.pos, len(code)
+    while pos < end:
+        size = code[pos]
+        if size < 0x80:
+            pos += 1 + size
+        elif pos + 1 < end and code[pos + 1] < 0x80:
+            pos += 2 + (size & 0x7F | code[pos + 1] << 7)
+        else:
+            reader.pos = pos
+            size = reader.unsigned()
+            pos = reader.pos + size
+            if size > least:
+                yield code[reader.pos : pos]
+
+
 def code_of(view: memoryview) -> tuple[Section, bytes] | None:
     """The code section and its content."""
     found = section_of(view, CODE)

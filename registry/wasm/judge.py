@@ -82,6 +82,15 @@ def _by_release(module: Module, sdk: Sdk, *, link_imports: bool) -> tuple[Proble
         for problem in found:
             having.setdefault(problem, []).insert(0, envoy)
     return tuple(
-        problem if len(envoys) == len(ENVOYS) else replace(problem, envoys=tuple(envoys))
+        problem if len(envoys) == len(ENVOYS) else _of_some(problem, tuple(envoys))
         for problem, envoys in having.items()
     )
+
+
+def _of_some(problem: Problem, envoys: tuple[str, ...]) -> Problem:
+    """The problem of some releases only, which its text says: another release may be at hand to try it."""
+    first, last = ENVOYS.index(envoys[0]), ENVOYS.index(envoys[-1])
+    is_range = last - first + 1 == len(envoys) > 1
+    shown = f"{envoys[0]} to {envoys[-1]}" if is_range else ", ".join(envoys)
+    message = problem.message.replace("Envoy:", f"Envoy {shown}:", 1)
+    return replace(problem, message=message, envoys=envoys)

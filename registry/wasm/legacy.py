@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from registry.wasm.bodies import bodies, code_of, leb, locals_of
 from registry.wasm.module import Module
 from registry.wasm.opcodes import (
+    ARRAY_NEW_FIXED,
     BLOCK,
     CATCH,
     CATCH_ALL,
@@ -28,6 +29,7 @@ from registry.wasm.opcodes import (
     EMPTY,
     END,
     EXCEPTION_TYPES,
+    GC,
     IF,
     LEGACY,
     LOOP,
@@ -48,6 +50,7 @@ from registry.wasm.reader import BeyondLimit, Malformed, Reader
 from registry.wasm.types import FuncType, heap_type_code, value_type
 
 MAX_BODIES = 300_000
+_MOST_GROWN = 32 << 20
 
 _NEW = frozenset((THROW_REF, TRY_TABLE, REF_NULL))
 _TYPED = frozenset((BLOCK, LOOP, IF, TRY, TRY_TABLE))
@@ -110,6 +113,7 @@ class _Rewriter:
         self.new = False
         self.seen = 0
         self.stops = 0
+        self.grown = 0
 
     def body(self, body: bytes) -> bytes:
         """A body without legacy exception handling."""
@@ -130,6 +134,9 @@ class _Rewriter:
             self._note(opcode, body[at + 1 : end])
             replacement = self._replacement(opcode, body, at, end, labels)
             if replacement is not None:
+                self.grown += len(replacement)
+                if self.grown > _MOST_GROWN:
+                    raise BeyondLimit("its legacy exceptions carry very many values")
                 made += (body[copied:at], replacement)
                 copied = end
         made.append(body[copied:])
@@ -138,6 +145,8 @@ class _Rewriter:
     def _note(self, opcode: int, immediates: bytes) -> None:
         if opcode in LEGACY:
             self.legacy = True
+        if opcode == GC and Reader(immediates).unsigned() != ARRAY_NEW_FIXED:
+            self.new = True
         if opcode in _NEW or ((opcode in _TYPED or opcode == SELECT_TYPED) and _has_exceptions(immediates)):
             self.new = True
 

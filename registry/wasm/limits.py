@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import re
 
-from registry.wasm.bodies import bodies, code_of, locals_of
+from registry.wasm.bodies import bodies, code_of, locals_of, long_bodies
 from registry.wasm.module import Module
-from registry.wasm.opcodes import BR_TABLE, GC, MAX_STOPS, stops
+from registry.wasm.opcodes import ARRAY_NEW_FIXED, BR_TABLE, GC, MAX_STOPS, stops
 from registry.wasm.reader import BeyondLimit, Malformed, Reader
 
 MAX_TABLE_ENTRIES = 10_000_000
@@ -53,8 +53,9 @@ def _in_code(view: memoryview, *, arrays: bool) -> str | None:
     # As many targets need as many bytes at least.
     tables = len(section) > MAX_BR_TABLE and _BR_TABLE.search(code) is not None
     seen = 0
-    for body in bodies(code) if arrays or tables else ():
-        if len(body) > MAX_BR_TABLE or (arrays and _ARRAY_NEW_FIXED.search(body)):
+    asked = bodies(code) if arrays else long_bodies(code, MAX_BR_TABLE) if tables else ()
+    for body in asked:
+        if len(body) > MAX_BR_TABLE or _ARRAY_NEW_FIXED.search(body):
             start, _ = locals_of(body)
             for opcode, at, end in stops(body, start):
                 seen += 1
@@ -70,8 +71,7 @@ def _too_many(opcode: int, immediates: bytes) -> str | None:
     try:
         if opcode == BR_TABLE and (targets := reader.unsigned()) > MAX_BR_TABLE:
             return f"a br_table of {targets} targets; {MAX_BR_TABLE} is the limit"
-        if opcode == GC:
-            reader.unsigned()
+        if opcode == GC and reader.unsigned() == ARRAY_NEW_FIXED:
             reader.unsigned()
             if (elements := reader.unsigned()) > MAX_ARRAY_NEW_FIXED:
                 return f"array.new_fixed of {elements} elements; {MAX_ARRAY_NEW_FIXED} is the limit"

@@ -6,12 +6,19 @@ forgive what Envoy does not.
 
 from __future__ import annotations
 
+import re
+
 from registry.wasm.reader import Malformed, Reader
 from registry.wasm.sections import CUSTOM, custom_title, sections
 
 _TITLE = b"name"
 _FUNCTIONS = 1
 _MOST = 1 << 30
+
+# So many names of up to 127 bytes, each behind its function's number of up to 28 bits: nearly all are so.
+_RUN = 32
+_LENGTHS = b"|".join(b"%s.{%d}" % (re.escape(bytes((length,))), length) for length in range(0x80))
+_SHORT_ONES = re.compile(rb"(?:[\x80-\xff]{0,3}+[\x00-\x7f](?:%s)){%d}" % (_LENGTHS, _RUN), re.DOTALL)
 
 
 def broken(view: memoryview) -> str | None:
@@ -39,9 +46,15 @@ def _read(data: bytes, base: int) -> None:
             continue
         if size > len(data) - start:
             raise Malformed(f"its part at byte {base + start} has {size} bytes, {len(data) - start} are left")
-        for _ in range(reader.count("names", len(data))):
+        left = reader.count("names", len(data))
+        while left:
+            if left >= _RUN and (found := reader.match(_SHORT_ONES)):
+                reader.skip(len(found))
+                left -= _RUN
+                continue
             _number(reader)
             reader.skip(_number(reader))
+            left -= 1
         if reader.pos != start + size:
             raise Malformed(f"the functions at byte {base + start} do not take {size} bytes")
 

@@ -76,8 +76,9 @@ _PLAIN = b"|".join(
         _prefixed(
             0xFB,
             (_numbers((2, 5), (9, 10), (17, 19)), _LEB + _LEB),
-            (_numbers((0, 1), (6, 7), (11, 14), (16, 16), (20, 23)), _LEB),
-            (_numbers((24, 25)), b"." + _LEB + _LEB + _LEB),
+            (_numbers((0, 1), (6, 7), (11, 14), (16, 16)), _LEB),
+            (_numbers((20, 23)), rb"(?![\x69\x74])" + _LEB),
+            (_numbers((24, 25)), b"." + _LEB + rb"(?![\x69\x74])" + _LEB + rb"(?![\x69\x74])" + _LEB),
             (_numbers((15, 15), (26, 30)), b""),
         ),
     )
@@ -91,7 +92,7 @@ _BLOCKS = (
 _RUN = re.compile(b"(?:" + _PLAIN + b")*+", re.DOTALL)
 _USUAL = re.compile(b"(?:" + _PLAIN + b"|" + _BLOCKS + b")*+", re.DOTALL)
 _BLOCK_TYPE = re.compile(rb"[\x63\x64]?" + _LEB, re.DOTALL)
-_ARRAY_NEW_FIXED = 8
+ARRAY_NEW_FIXED = 8
 
 
 def stops(code: bytes, pos: int) -> Iterator[tuple[int, int, int]]:
@@ -146,9 +147,20 @@ def _end(code: bytes, pos: int) -> int:
             indices = 2 if reader.byte() < 2 else 1
             for _ in range(indices):
                 reader.unsigned()
-    elif opcode == GC and reader.unsigned() == _ARRAY_NEW_FIXED:
-        reader.unsigned()
-        reader.unsigned()
+    elif opcode == GC:
+        number = reader.unsigned()
+        if number == ARRAY_NEW_FIXED:
+            reader.unsigned()
+            reader.unsigned()
+        elif 20 <= number <= 23:
+            reader.signed(33)
+        elif number in (24, 25):
+            reader.byte()
+            reader.unsigned()
+            reader.signed(33)
+            reader.signed(33)
+        else:
+            raise Malformed(f"byte {pos} of its body (0x{opcode:02x}) begins no instruction")
     else:
         raise Malformed(f"byte {pos} of its body (0x{opcode:02x}) begins no instruction")
     return reader.pos

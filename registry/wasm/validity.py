@@ -48,17 +48,15 @@ def problem(module: Module, data: Buffer) -> Problem | None:
     says = _validate(data)
     with memoryview(data) as view:
         try:
+            if says and "legacy" in says.lower():
+                says = _validate(legacy.rewritten(module, view))
             if says is None:
                 over = limits.exceeded(module, view)
                 return _invalid(over) if over else None
-            if "legacy" in says.lower():
-                says = _validate(legacy.rewritten(module, view))
         except BeyondLimit as error:
             return beyond_limits(str(error))
         except (legacy.Invalid, Malformed) as error:
             says = str(error)
-    if says is None:
-        return None
     if limits.beyond_wasmtime(says):
         return beyond_limits(says)
     return _invalid(says)
@@ -84,6 +82,7 @@ def _validate(data: Buffer) -> str | None:
 @cache
 def _engine() -> Engine:
     config = Config()
+    config.parallel_compilation = False  # its threads would spin between two modules
     for feature in FEATURES:
         setattr(config, f"wasm_{feature}", True)
     for feature in MISSING:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import cache
 from typing import Any
 
@@ -12,9 +12,15 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from registry.api.call import MAX_PAGE, Call
 from registry.releases import ENVOYS
+from registry.verdict import PLACEHOLDER
 from storage.driver import Page
 
 _COSIGN = re.compile(r"sha256-[0-9a-f]{64}\.(?:sig|att|sbom)")
+_HOST = re.compile(
+    r"(?:\[[0-9a-fA-F:.]+\]|[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)(?::(?P<port>[0-9]{1,5}))?"
+)
+_UNKNOWN_HOST = PLACEHOLDER.partition("/")[0]
+_WEIGHT = re.compile(r"0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?")
 _POLICY = "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 _HEADERS = {
     "Content-Security-Policy": _POLICY,
@@ -54,8 +60,15 @@ async def style(call: Call) -> Response:
 
 
 def wanted(call: Call) -> bool:
-    """Whether a person's browser asks, not a program."""
-    return "text/html" in call.request.headers.get("accept", "")
+    """Whether a person's browser asks, not a program: HTML is wanted, and before JSON (RFC 9110, 12.5.1)."""
+    html = json = (0.0, 0)
+    for at, said in enumerate(call.request.headers.get("accept", "").lower().split(",")):
+        kind, *parameters = (part.strip() for part in said.split(";"))
+        if kind == "text/html":
+            html = max(html, (_quality(parameters), -at))
+        elif kind == "application/json":
+            json = max(json, (_quality(parameters), -at))
+    return html[0] > 0 and html > json
 
 
 def render(call: Call, template: str, **values: Any) -> Response:
@@ -66,8 +79,19 @@ def render(call: Call, template: str, **values: Any) -> Response:
 
 
 def url(call: Call) -> str:
-    """How the registry is reached: as the settings say, else as the request does."""
-    return call.services.public_url or f"http://{call.request.headers.get('host', '')}"
+    """How the registry is reached; where nobody said it, with a word to be replaced."""
+    return known_url(call) or f"http://{_UNKNOWN_HOST}"
+
+
+def known_url(call: Call) -> str:
+    """How the registry is reached: as the settings say, else as the request does; "" for what is no host."""
+    if call.services.public_url:
+        return call.services.public_url
+    host = call.request.headers.get("host", "")
+    match = _HOST.fullmatch(host)
+    if match is None or int(match["port"] or 1) not in range(1, 1 << 16):
+        return ""
+    return f"{call.request.scope['scheme']}://{host}"
 
 
 def host(call: Call) -> str:
@@ -79,6 +103,15 @@ def document(said: dict[str, Any], following: str = "") -> Response:
     """For a program, what a page says; `following` is the path of the next part, if there is one."""
     link = {"Link": f'<{following}>; rel="next"'} if following else {}
     return JSONResponse(said, headers={"Vary": "Accept", **link})
+
+
+def _quality(parameters: Sequence[str]) -> float:
+    """The weight of a media type; what cannot be read is no wish."""
+    for parameter in parameters:
+        name, _, value = parameter.partition("=")
+        if name.strip() == "q":
+            return float(value) if _WEIGHT.fullmatch(value.strip()) else 0.0
+    return 1.0
 
 
 async def _page(call: Call, listing: Callable[..., Awaitable[Page]]) -> tuple[Page, str]:

@@ -8,11 +8,11 @@ from tests.real.tools import ROOT
 from tests.registry.talk import Connection, Registry
 
 METHODS = ("GET", "HEAD", "PUT", "POST", "PATCH", "DELETE", "OPTIONS")
-NAMED = ("repository", "reference", "tag", "digest", "upload")
+NAMED = ("repository", "reference", "tag", "digest", "upload", "file")
 JUNK = {
-    "words": dict(zip(NAMED, ("no/such", "v1", "v1", "sha256:" + "1" * 64, "x"), strict=True)),
-    "wrong": dict(zip(NAMED, ("NO//such", "-", "-", "sha256:", "%00"), strict=True)),
-    "up": dict(zip(NAMED, ("a/../b", "..", "..", "..", ".."), strict=True)),
+    "words": dict(zip(NAMED, ("no/such", "v1", "v1", "sha256:" + "1" * 64, "x", "a.yaml"), strict=True)),
+    "wrong": dict(zip(NAMED, ("NO//such", "-", "-", "sha256:", "%00", "%00"), strict=True)),
+    "up": dict(zip(NAMED, ("a/../b", "..", "..", "..", "..", ".."), strict=True)),
     "stars": dict.fromkeys(NAMED, "*"),
     "long": dict.fromkeys(NAMED, "a" * 5000),
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from registry.verdict import PLACEHOLDER, SHOWN, Problem, Verdict
+from registry.verdict import MODULE_FILE, PLACEHOLDER, SAVED_IMAGE, SHOWN, Problem, Verdict
 
 ANY = Problem("no-abi", "there is no ABI.", f"sidecargo push main.wasm {PLACEHOLDER}")
 OLD = Problem("missing-import", "sock_accept is missing.", "Do without.", envoys=("1.36", "1.37"))
@@ -38,5 +38,18 @@ def test_a_fix_names_the_image() -> None:
 
 def test_a_name_that_would_push_the_fix_out_of_sight_stays_away() -> None:
     longest = "a" * (SHOWN - len(str(ANY)) + len(PLACEHOLDER))
-    assert len(str(ANY.about(longest))) == SHOWN
-    assert ANY.about(longest + "a") == ANY
+    assert len(str(ANY.about(longest, most=SHOWN))) == SHOWN
+    assert ANY.about(longest + "a", most=SHOWN) == ANY
+    assert ANY.about(longest + "a").fix.endswith(longest + "a")
+
+
+@pytest.mark.parametrize(
+    ("fix", "typed"),
+    [
+        (f"Mend it: sidecargo {MODULE_FILE} {PLACEHOLDER}", "Mend it: sidecargo push ./dist a/b:v1"),
+        (f"Add it, or: {SAVED_IMAGE} {PLACEHOLDER}", "Add it, or: sidecargo push ./dist a/b:v1"),
+        ("Build it as a library.", "Build it as a library."),
+    ],
+)
+def test_a_fix_names_what_is_to_be_mended(fix: str, typed: str) -> None:
+    assert Problem("x", "y.", fix).about("a/b:v1", "./dist").fix == typed

@@ -67,15 +67,23 @@ def test_errors_without_a_fix() -> None:
 
 
 @pytest.mark.parametrize(
-    ("count", "shown", "more"), [(1, 1, ""), (5, 5, ""), (6, 5, "and 1 more"), (2000, 5, "1995")]
+    ("count", "shown", "more"), [(1, 1, ""), (3, 3, ""), (4, 3, "and 1 more"), (2000, 3, "1997")]
 )
 def test_missing_content_is_listed_with_a_cap_on_the_message(count: int, shown: int, more: str) -> None:
-    missing = [f"sha256:{at:04}" for at in range(count)]
+    missing = [f"sha512:{at:0128}" for at in range(count)]
     error = ManifestBlobUnknown(missing)
-    assert error.message.count("sha256:") == shown
+    assert error.message.count(f"sha512:{'0' * 12}") == shown
+    assert len(str(error)) <= 200, "docker shows no more of it"
+    assert error.fix in str(error)
     assert more in error.message
     assert error.detail == [{"digest": digest} for digest in missing[:100]]
     assert error.missing == tuple(missing)
+
+
+def test_why_content_is_missing_is_said_where_it_is_known() -> None:
+    error = ManifestBlobUnknown(["sha256:0"], reason="there is no plugin.wasm.", fix="COPY it.")
+    assert str(error) == "there is no plugin.wasm. COPY it."
+    assert error.detail == [{"digest": "sha256:0"}]
 
 
 def test_where_an_upload_stands_and_how_long_content_is_are_in_the_detail() -> None:

@@ -57,6 +57,26 @@ def test_a_file() -> None:
     assert PIN.module.hex in " ".join(envoy.comments(PIN, Options(local="/etc/plugin.wasm")))
 
 
+def test_what_of_the_vm_is_said_only_where_it_was_given() -> None:
+    options = Options(
+        vm_config={"a": 1},
+        allow_precompiled=False,
+        nack_on_code_cache_miss=True,
+        allow_on_headers_stop_iteration=False,
+        fail_strategy="FAIL_RELOAD",
+        reload_backoff="2s",
+    )
+    found = plugin(options)
+    vm = found["vm_config"]
+    assert vm["configuration"]["value"] == '{"a":1}'
+    assert (vm["allow_precompiled"], vm["nack_on_code_cache_miss"]) == (False, True)
+    assert found["allow_on_headers_stop_iteration"] is False
+    assert found["reload_config"] == {"backoff": {"base_interval": "2s"}}
+    plain = plugin(Options())
+    assert not {"configuration", "allow_precompiled", "nack_on_code_cache_miss"} & set(plain["vm_config"])
+    assert not {"reload_config", "allow_on_headers_stop_iteration"} & set(plain)
+
+
 def test_the_plugin() -> None:
     options = Options(
         plugin_name="p",

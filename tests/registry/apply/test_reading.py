@@ -108,6 +108,8 @@ def wrong() -> list[object]:
         (ISTIO, {"vm-env": ["A=" + "x" * 2049]}, "vm-env", "up to 2048"),
         ((EEP,), {"phase": ["AUTHN"]}, "phase", "is not for EnvoyExtensionPolicy. The order of filters"),
         ((EEP,), {"fail-strategy": ["FAIL_RELOAD"]}, "fail-strategy", "FAIL_CLOSE or FAIL_OPEN"),
+        (("envoy",), {"reload-backoff": ["1"]}, "reload-backoff", "is for fail-strategy FAIL_RELOAD"),
+        (("envoy",), {"allow-precompiled": ["1"]}, "allow-precompiled", "is none of true, false"),
         ((EEP,), {"vm-env": ["A=b"]}, "vm-env", "Leave out =VALUE."),
         ((EEP,), {"selector-kind": ["HTTPRoute"]}, "selector-kind", "needs a selector"),
         ((EEP,), {"merge-type": ["JSONMerge"]}, "merge-type", "is for routes only"),

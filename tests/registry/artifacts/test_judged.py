@@ -32,3 +32,13 @@ def test_without_a_module_there_is_none(form: str, tmp_path: Path) -> None:
     with opened(str(path if form == "file" else folder)) as found, judged(found) as result:
         assert not result.findings.ok
         assert result.module is None
+
+
+@pytest.mark.parametrize(("platform", "is_pinned"), [("linux/amd64", True), ("linux/arm64", False)])
+def test_an_index_is_never_what_to_pin(platform: str, is_pinned: bool, tmp_path: Path) -> None:
+    made = Layout()
+    image = made.image(images.layer(binary.plugin()))
+    folder = made.names(made.index({platform: image})).to(tmp_path / "layout")
+    with opened(str(folder)) as found, judged(found) as result:
+        assert result.findings.ok is is_pinned
+        assert result.digest == (image.digest if is_pinned else None)

@@ -44,7 +44,7 @@ def test_an_image_by_name(tmp_path: Path) -> None:
     assert _image(made, tmp_path, "docker.io/acme/plugin:v2").digest == two.digest
     with pytest.raises(Failure, match=r"several images\. Name one, as in .*:docker.io/acme/plugin:v2"):
         _image(made, tmp_path)
-    with pytest.raises(Failure, match=r"0 images named 'v3'\. It has docker.io/acme/plugin:v2, v1"):
+    with pytest.raises(Failure, match=r"no image named 'v3'; it has docker.io/acme/plugin:v2, v1"):
         _image(made, tmp_path, "v3")
 
 
@@ -67,7 +67,10 @@ def test_platforms_without_names_are_one_image(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"index.json": b"{"}, "not JSON"),
+        (
+            {"index.json": b"{"},
+            r": the layout is damaged, in index\.json: .*not JSON.* Save the image anew\.$",
+        ),
         ({"index.json": b'{"schemaVersion":2,"manifests":[]}'}, "without an image"),
         ({"index.json": b"x" * (5 << 20)}, "not JSON"),
     ],

@@ -9,6 +9,7 @@ from registry.artifacts.stored_plugin import StoredPlugin
 from registry.client.reference import Reference
 from registry.client.transport import RemoteError
 from registry.console.failure import Failure, Refusal
+from registry.publish.inspect import CONSUMERS
 from registry.releases import NEWEST
 from storage.digest import Digest
 from storage.manifest import OCI_MANIFEST
@@ -24,7 +25,7 @@ BUILDX = index("buildx", [(B, AMD64), (ATTESTATION, UNKNOWN)], None)
 
 def find(reference: str) -> StoredPlugin:
     wanted = stored_plugin.reference(reference)
-    return stored_plugin.find(wanted, pushing.at(wanted.host, "").remote, envoys=(NEWEST,))
+    return stored_plugin.find(wanted, pushing.at(wanted.host, "").remote, dict.fromkeys(CONSUMERS, (NEWEST,)))
 
 
 @pytest.mark.parametrize("shape", [B, BUILDX], ids=str)
@@ -49,7 +50,7 @@ def test_only_who_is_asked_for_counts(distribution: str) -> None:
     pushing.push(place, B)
     wanted = Reference(place.remote.host, place.repository, "v1")
     for consumer in ("istio", "envoy", "envoy-gateway"):
-        found = stored_plugin.find(wanted, place.remote, consumers=[consumer], envoys=(NEWEST,))
+        found = stored_plugin.find(wanted, place.remote, {consumer: [NEWEST]})
         assert found.image == Digest.parse(B.digest)
 
 

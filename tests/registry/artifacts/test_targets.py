@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import gzip
 import io
+import os
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -45,6 +47,41 @@ def test_an_image_in_a_layout(text: str, layout: Layout, tmp_path: Path) -> None
         assert str(found.digest) == layout.entries[1]["digest"]
 
 
+@pytest.mark.parametrize("data", [b"", b"\0asm\x01\0\0\0", b"x" * (1 << 20)], ids=["nothing", "few", "many"])
+@pytest.mark.parametrize("unpack", [False, True])
+def test_a_pipe_with_a_name(data: bytes, unpack: bool, tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writing = threading.Thread(target=pipe.write_bytes, args=(data,))
+    writing.start()
+    with opened(str(pipe), unpack=unpack) as found:
+        assert isinstance(found, Bare)
+        assert (found.name, bytes(found.data[:])) == (str(pipe), data)
+    writing.join()
+
+
+def test_how_a_fix_names_it(tmp_path: Path) -> None:
+    (tmp_path / "a b.wasm").touch()
+    assert targets.typed(f"{tmp_path}/a b.wasm") == f"'{tmp_path}/a b.wasm'"
+    assert targets.typed("localhost:5000/a/b:v1") == "localhost:5000/a/b:v1"
+    assert [targets.typed(text) for text in ("-", "/dev/null")] == ["", ""]
+
+
+def test_a_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    with opened("/dev/null") as found:
+        assert isinstance(found, Bare)
+        assert found.data == b""
+    monkeypatch.setattr(targets, "_MAX_STDIN", 100)
+    with pytest.raises(Failure, match=r"^/dev/zero is larger than 100 bytes"), opened("/dev/zero"):
+        pass
+
+
+def test_standard_input_that_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", None)
+    with pytest.raises(Failure, match="standard input is closed"), opened("-"):
+        pass
+
+
 @pytest.mark.parametrize("data", [b"\0asm\x01\0\0\0", images.tar({"plugin.wasm": b"x"})[:100]])
 def test_standard_input(data: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data)))
@@ -75,7 +112,11 @@ def test_an_archive_on_standard_input(layout: Layout, monkeypatch: pytest.Monkey
         ("a\0b", "there is no file"),
         ("layout", "several images"),
         ("other", "neither an OCI layout nor an image saved by docker"),
-        ("other.tar", "neither an OCI layout nor an image saved by docker"),
+        (
+            "other.tar",
+            r"saved by docker\. As a plain archive: sidecargo push other\.tar HOST/REPO:TAG takes it",
+        ),
+        ("other.tar:v1", r"saved by docker\. Give a \.wasm file"),
         ("file.wasm:v1", "no archive, so it has no image 'v1'"),
     ],
 )

@@ -220,6 +220,11 @@ def test_what_holds_no_module(made: Made) -> None:
         made.take(made.layers((OCI_TAR, images.tar({"bin/sh": b"\x7fELF"}))))
 
 
+def test_what_holds_nothing(made: Made) -> None:
+    with pytest.raises(Refusal, match="holds no file, and so no Wasm module"):
+        made.take(made.layers((OCI_TAR, images.tar({}))))
+
+
 def test_names_from_elsewhere_cannot_write_to_the_terminal(made: Made) -> None:
     names = {"a\x1b[2J.wasm": WASM, "b.wasm": WASM}
     with pytest.raises(Refusal, match=r"a\?\[2J\.wasm, b\.wasm"):

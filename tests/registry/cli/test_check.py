@@ -95,6 +95,8 @@ def test_releases_that_were_asked_for(plugin: Path, sidecargo: Runner) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
+        ([""], "there is no TARGET to check."),
+        (["localhost:99999/a/b:v1"], "there is no file 'localhost:99999/a/b:v1', and as a reference: "),
         ([], "there is no TARGET to check. Name a file, a folder or HOST/REPO:TAG; see --help."),
         (["x.wasm", "--header", "a: b"], "--header says how to run a plugin. Add --run."),
         (["x.wasm", "--timeout", "3"], "--timeout says how to run a plugin. Add --run."),
@@ -161,6 +163,16 @@ def test_a_saved_image(sidecargo: Runner, tmp_path: Path) -> None:
     found = json.loads(sidecargo("check", "--json", path).out)
     # The push packs the layer and names it; until then nobody knows its digest.
     assert (found["ok"], found["digest"], found["layer"]) == (True, None, None)
+
+
+def test_a_fix_can_be_typed(sidecargo: Runner, tmp_path: Path) -> None:
+    made = Layout()
+    image = made.image(images.layer(binary.plugin()), "application/vnd.oci.image.layer.v1.tar+zstd")
+    folder = made.names(image).to(tmp_path / "the layout")
+    ran = sidecargo("check", folder)
+    assert ran.code == 1
+    assert f"sidecargo push '{folder}' {PLACEHOLDER}" in ran.out
+    assert "docker save" not in ran.out
 
 
 def test_what_is_not_there(sidecargo: Runner, tmp_path: Path) -> None:

@@ -59,6 +59,9 @@ def test_an_object_stays_one_for_envoy(file: Path) -> None:
 def test_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"a: 1")))
     assert plugin_config.read("-") == '{"a": 1}'
+    monkeypatch.setattr(sys, "stdin", None)
+    with pytest.raises(Failure, match="standard input is closed"):
+        plugin_config.read("-")
 
 
 BOMB = "a: &a [x, x]\n" + "".join(

@@ -8,6 +8,7 @@ import pytest
 
 from registry.signing import cosign
 from registry.signing.keys import new_key
+from registry.verdict import PLACEHOLDER
 from storage.digest import Digest
 from storage.manifest import OCI_MANIFEST, Descriptor
 from tests.real.sidecargo import Sidecargo
@@ -109,6 +110,7 @@ def test_what_does_not_load_is_not_copied(distribution: str, sidecargo: Runner) 
     ran = sidecargo("promote", f"{source}:v1", f"{end}:v1")
     assert (ran.code, ran.out) == (1, "")
     assert ran.err.startswith(f"error: {source}:v1 does not load: ")
+    assert PLACEHOLDER not in ran.err
     assert "404" in sidecargo("check", f"{end}:v1").err
 
 
@@ -119,7 +121,8 @@ def test_what_the_destination_does_not_take(distribution: str, sidecargo: Runner
     with scripted(lambda asked: Said(200 if asked.method == "HEAD" else 403, body)) as registry:
         ran = sidecargo("promote", f"{source}:v1", f"{registry.host}/a:v1")
     assert (ran.code, ran.out) == (1, "")
-    assert ran.err.count("\n") == 1 and "403 DENIED: tags are immutable here." in ran.err
+    name = f"{registry.host}/a@{B.digest}"
+    assert ran.err == f"error: {name} is refused: 403 DENIED: tags are immutable here.\n"
 
 
 @pytest.mark.parametrize(
@@ -141,11 +144,24 @@ def test_wrong_usage(source: str, destination: str, said: str, sidecargo: Runner
 def test_it_must_load_in_the_envoys_that_are_named(distribution: str, sidecargo: Runner) -> None:
     place = pushing.at(distribution, next(NAMES))
     pushing.push(place, image("new", [(OCI_LAYER, layer(("plugin.wasm", pushing.FROM_1_39)))], None))
-    assert sidecargo("promote", f"{place}:v1", f"{place}:v2").code == 0
-    assert sidecargo("promote", f"{place}:v1", f"{place}:v2", "--envoy", "1.39").code == 0
+    note = f"note: {place}:v2 loads, but not in Envoy 1.36, 1.37, 1.38: see --envoy 1.36\n"
+    for words in ((), ("--envoy", "1.39"), ("--istio", "1.31"), ("--istio", "1.31", "--envoy", "1.40")):
+        ran = sidecargo("promote", f"{place}:v1", f"{place}:v2", *words)
+        assert (ran.code, ran.err) == (0, note)
+    assert sidecargo("promote", f"{place}:v1", f"{place}:v2", "--istio", "1.30").code == 1
     ran = sidecargo("promote", f"{place}:v1", f"{place}:v2", "--envoy", "1.40", "--envoy", "1.38")
     assert (ran.code, ran.out) == (1, "")
     assert "clock_res_get" in ran.err
+
+
+def test_what_the_registry_warns_of_is_mended_first(distribution: str, sidecargo: Runner) -> None:
+    source = pushing.at(distribution, next(NAMES))
+    pushing.push(source, B)
+    taken = Said(201, headers={"Warning": '299 - "Envoy 1.36: it does not load."'})
+    with scripted(lambda asked: Said(200) if asked.method == "HEAD" else taken) as registry:
+        ran = sidecargo("promote", f"{source}:v1", f"{registry.host}/a:v1")
+    last = ran.out.splitlines()[-1]
+    assert last.startswith("Pin that digest, once what the registry warns of is mended: oci://")
 
 
 def test_help_has_an_example(sidecargo: Runner) -> None:

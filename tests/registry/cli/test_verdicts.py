@@ -51,8 +51,8 @@ def test_a_document_tells_the_releases_apart() -> None:
 
 
 def test_a_fix_names_the_image() -> None:
-    (found,) = verdicts.about([Verdict("envoy", (PUSH, OLD))], "localhost:5000/a:v1")
-    assert found.problems[0].fix == "sidecargo push main.wasm localhost:5000/a:v1"
+    (found,) = verdicts.about([Verdict("envoy", (PUSH, OLD))], "localhost:5000/a:v1", "a.tar")
+    assert found.problems[0].fix == "sidecargo push a.tar localhost:5000/a:v1"
     assert found.problems[1] == OLD
 
 

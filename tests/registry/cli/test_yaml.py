@@ -136,9 +136,23 @@ def test_what_does_not_load_is_refused(kind: str, distribution: str, sidecargo: 
         (("wasmplugin", "localhost:1/a:v1", "--remote"), "--remote is for envoy, not for WasmPlugin"),
         (("envoy", "localhost:1/a:v1", "--remote", "--local", "/a"), "exclude each other"),
         (("envoy", "localhost:1/a:v1", "--by", "oci"), "--by is http for Envoy"),
+        (
+            ("wasmplugin", "localhost:1/a:v1", "--target", "Gateway/a", "--selector", "a=b"),
+            "--target and --selector exclude each other. Give one of them.",
+        ),
+        (
+            ("wasmplugin", "localhost:1/a:v1", "--by", "http", "--pull-secret", "a"),
+            "--pull-secret is for --by oci: what is fetched by URL",
+        ),
+        (("envoy", "localhost:1/a:v1", "--local", "/a", "--cluster", "b"), "Leave out --local."),
+        (("wasmplugin", "localhost:1/a:v1", "--istio", "1.2"), "'1.2' is no Istio release"),
+        (
+            ("envoy", "localhost:1/a:v1", "--istio", "1.31"),
+            "--istio is for Istio's resources, not for Envoy's",
+        ),
         (("envoy", "localhost:1/a:v1", "--nothing"), "No such option"),
         (("wasmplugin", "localhost:1/a:v1", "--plugin-config", "/none"), "/none: No such file"),
-        (("wasmplugin", "localhost:1/a:v1", "--envoy", "0.1"), "'0.1' is not one of"),
+        (("wasmplugin", "localhost:1/a:v1", "--envoy", "0.1"), "'0.1' is no Envoy release"),
     ],
     ids=lambda value: " ".join(value)[:60] if isinstance(value, tuple) else "",
 )
@@ -152,8 +166,12 @@ def test_wrong_usage(words: tuple[str, ...], said: str, sidecargo: Runner) -> No
 def test_it_must_load_in_the_envoys_that_are_named(distribution: str, sidecargo: Runner) -> None:
     place = pushing.at(distribution, next(NAMES))
     pushing.push(place, image("new", [(OCI_LAYER, layer(("plugin.wasm", pushing.FROM_1_39)))], None))
-    assert sidecargo("yaml", "wasmplugin", f"{place}:v1").code == 0
-    assert sidecargo("yaml", "wasmplugin", f"{place}:v1", "--envoy", "1.39").code == 0
+    note = f"note: {place}:v1 loads, but not in Envoy 1.36, 1.37, 1.38: see --envoy 1.36\n"
+    for words in ((), ("--envoy", "1.39"), ("--istio", "1.31")):
+        ran = sidecargo("yaml", "wasmplugin", f"{place}:v1", *words)
+        assert (ran.code, ran.err) == (0, note)
+    for words in (("--istio", "1.30"), ("--istio", "1.30", "--envoy", "1.40")):
+        assert sidecargo("yaml", "wasmplugin", f"{place}:v1", *words).code == 1
     ran = sidecargo("yaml", "wasmplugin", f"{place}:v1", "--envoy", "1.40", "--envoy", "1.38")
     assert (ran.code, ran.out) == (1, "")
     assert "clock_res_get" in ran.err

@@ -52,6 +52,9 @@ def test_a_reference_is_written_as_it_is_read() -> None:
         "host.example\\x/a:v1",
         "host.example:port/a:v1",
         "[::1/a:v1",
+        "localhost:99999/a:v1",
+        "localhost:65536/a:v1",
+        "[::1]:0/a:v1",
         "-host.example/a:v1",
     ],
 )

@@ -165,12 +165,47 @@ def test_without_one_the_host_of_the_request(registry: Registry, host: str) -> N
     assert yaml.safe_load(answer.body)["spec"]["url"] == f"oci://{host}/{registry.name}@{B.digest}"
 
 
-@pytest.mark.parametrize("host", ["", "a b", "a/b", "a:x", "'", "a#b", "é", "user@host"])
+@pytest.mark.parametrize(
+    "host", ["", "a b", "a/b", "a:x", "a:0", "a:65536", "a:99999", "'", "a#b", "é", "user@host"]
+)
 def test_no_host_that_is_none(registry: Registry, host: str) -> None:
     registry.push(B)
     answer = registry.get(path(registry, "wasmplugin"), {"Host": host})
     assert answer.status == 400
     assert answer.code == "UNSUPPORTED"
+
+
+@pytest.mark.parametrize("file", ["foo.yaml", "WASMPLUGIN.YAML", "envoy.yml", "<b>", "x" * 300])
+def test_another_file_is_told_which_there_are(registry: Registry, file: str) -> None:
+    registry.push(B)
+    for reference in (":v1", f"@{B.digest}"):
+        answer = registry.get(f"/plugins/{registry.name}{reference}/{file}")
+        assert (answer.status, answer.code) == (404, "NAME_UNKNOWN")
+        assert file[:80] in answer.error["message"] and "x" * 81 not in answer.error["message"]
+        for known in (*(f"{kind}.yaml" for kind in KINDS), "plugin.wasm"):
+            assert known in answer.error["message"]
+
+
+def test_what_does_not_load_is_mended_under_its_own_name(
+    serve: Callable[..., Sidecargo], tmp_path: Path
+) -> None:
+    registry = fresh(serve(settings=settings_of(tmp_path, "admission: {mode: warn}\n")).host)
+    lying = image("raw", [(OCI_LAYER, PLUGIN)], "-")
+    registry.push(lying)
+    for reference, tag in ((":v1", "v1"), (f"@{lying.digest}", "TAG")):
+        named = f" {registry.host}/{registry.name}:{tag}"
+        error = registry.get(path(registry, "wasmplugin", reference)).error
+        assert error["message"].endswith(named) and error["detail"][0]["fix"].endswith(named)
+        error = registry.get(f"/plugins/{registry.name}{reference}/plugin.wasm").error
+        assert error["message"].endswith(named)
+
+
+def test_an_index_without_an_image_has_no_yaml(serve: Callable[..., Sidecargo], tmp_path: Path) -> None:
+    registry = fresh(serve(settings=settings_of(tmp_path, "admission: {mode: warn}\n")).host)
+    registry.push(index("arm only", [(OTHER, ARM64)], None))
+    for kind in KINDS:
+        answer = registry.get(path(registry, kind))
+        assert (answer.status, answer.code) == (400, "MANIFEST_INVALID")
 
 
 def test_what_was_deleted(registry: Registry) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from tests.real.sidecargo import Sidecargo
 from tests.registry.consumers.build import PLUGIN, Shape, index
-from tests.registry.consumers.shapes import AMD64, ATTESTATION, UNKNOWN, B
+from tests.registry.consumers.shapes import AMD64, ATTESTATION, BAD, UNKNOWN, B
 from tests.registry.talk import MISSING, Registry, fresh
 
 BUILDX = index("buildx", [(B, AMD64), (ATTESTATION, UNKNOWN)], None)
@@ -40,6 +40,22 @@ def test_what_is_not_here(registry: Registry, reference: str) -> None:
     answer = registry.get(f"/plugins/{registry.name}{reference}")
     assert (answer.status, answer.code) == (404, "MANIFEST_UNKNOWN")
     assert registry.name in answer.error["message"]
+
+
+@pytest.mark.parametrize("end", ["plugin.wasm", "wasmplugin.yaml", "envoy.yaml"])
+def test_what_was_refused_is_told_to_ask_why(registry: Registry, end: str) -> None:
+    registry.push(BAD)
+    for reference in (":v1", f"@{BAD.digest}"):
+        answer = registry.get(f"/plugins/{registry.name}{reference}/{end}")
+        assert (answer.status, answer.code) == (404, "MANIFEST_UNKNOWN")
+        why = f"Its last push was refused: sidecargo why {registry.host}/{registry.name}{reference}"
+        assert answer.error["message"].endswith(why)
+    registry.content(BAD)
+    registry.put(BAD.digest, BAD.body)
+    said = registry.get(f"/plugins/{registry.name}:v2/{end}").error["message"]
+    assert said.endswith(f"A push by digest was refused: sidecargo why {registry.host}/{registry.name}:v2")
+    registry.push(B)
+    assert registry.get(f"/plugins/{registry.name}:v1/{end}").status == 200
 
 
 def test_what_was_deleted(registry: Registry) -> None:

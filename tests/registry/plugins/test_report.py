@@ -17,7 +17,7 @@ from storage.manifest import OCI_INDEX
 from tests.real.sidecargo import Sidecargo
 from tests.real.tools import ROOT
 from tests.registry.consumers.build import OCI_LAYER, PLUGIN, Shape, image, index, layer, sha256
-from tests.registry.consumers.shapes import AMD64, ARM64, ATTESTATION, BAD, UNKNOWN, A, B
+from tests.registry.consumers.shapes import AMD64, ARM64, ATTESTATION, BAD, HOSTILE, UNKNOWN, A, B
 from tests.registry.talk import MISSING, Registry, fresh
 from tests.registry.wasm import binary
 from tests.registry.wasm.binary import custom
@@ -234,9 +234,12 @@ def test_an_image_of_an_index_is_the_reason_where_the_tag_never_came(registry: R
     assert report(registry)["last_refused"] is None
     # A client that goes on with its index is told the reason, too.
     broken = index("broken", [(BAD, AMD64)], None)
-    assert registry.put("v3", broken.body, OCI_INDEX).code == "MANIFEST_BLOB_UNKNOWN"
+    answer = registry.put("v3", broken.body, OCI_INDEX)
+    assert (answer.status, answer.code) == (404, "MANIFEST_BLOB_UNKNOWN")
+    assert answer.error["message"] == last["message"]
+    assert answer.error["detail"] == [{"digest": BAD.digest}]
     last = report(registry, ":v3")["last_refused"]
-    assert [problem["code"] for problem in last["problems"]] == ["manifest-blob-unknown", "no-plugin-wasm"]
+    assert [problem["code"] for problem in last["problems"]] == ["no-plugin-wasm", "manifest-blob-unknown"]
 
 
 def test_what_was_warned_of_is_told(serve: Callable[..., Sidecargo], tmp_path: Path) -> None:
@@ -246,8 +249,85 @@ def test_what_was_warned_of_is_told(serve: Callable[..., Sidecargo], tmp_path: P
     last = report(registry)["last_refused"]
     assert (last["warned"], last["is_last"], last["code"]) == (True, True, None)
     assert last["message"] in taken["warning"]
+    (problem,) = last["problems"]
+    assert problem["code"] == "no-plugin-wasm" and problem["fix"]
     page = registry.get(f"/plugins/{registry.name}:v1", HTML).body.decode()
     assert "taken with a warning" in page
+    assert page.partition('id="refused"')[2].count("Fix: <code>") == 1
+
+
+def test_all_that_was_warned_of_is_told_with_its_releases(
+    serve: Callable[..., Sidecargo], tmp_path: Path
+) -> None:
+    """More problems than one, each with its own fix, and the releases that have it."""
+    settings = tmp_path / "settings.yaml"
+    settings.write_text("admission: {mode: warn, envoy: ['1.36', '1.40']}\n")
+    registry = fresh(serve(settings=settings).host)
+    imported = [
+        binary.function("wasi_snapshot_preview1", "fd_sync", 1),
+        binary.function("env", "no_such", 0),
+    ]
+    data = binary.plugin(imported=imported)
+    registry.push(image("two", [(OCI_LAYER, layer(("plugin.wasm", data)))], None))
+    problems = report(registry)["last_refused"]["problems"]
+    assert len(problems) == 2 and all(problem["fix"] and problem["code"] for problem in problems)
+    assert ["1.36", "1.37", "1.38"] in [problem.get("envoys") for problem in problems]
+    page = registry.get(f"/plugins/{registry.name}:v1", HTML).body.decode().partition('id="refused"')[2]
+    assert page.count("Fix: <code>") == 2
+    assert page.count("In Envoy 1.36, 1.37, 1.38 only.") == 1
+
+
+ARM_ONLY = index("arm only", [(OTHER, ARM64)], None)
+
+
+def test_an_index_is_never_what_to_pin(serve: Callable[..., Sidecargo], tmp_path: Path) -> None:
+    registry = warning(serve, tmp_path)
+    assert registry.push(ARM_ONLY).status == 201
+    found = report(registry)
+    assert (found["ok"], found["digest"], found["image"]) == (False, ARM_ONLY.digest, None)
+    assert found["pin"] == {"oci": None, "http": None, "never": ARM_ONLY.digest}
+    assert found["links"] == {}
+    page = registry.get(f"/plugins/{registry.name}:v1", HTML)
+    assert page.status == 200
+    assert "What to pin" not in page.body.decode()
+    assert f"oci://{registry.host}" not in page.body.decode()
+
+
+def test_only_what_loads_is_to_be_pinned(serve: Callable[..., Sidecargo], tmp_path: Path) -> None:
+    registry = warning(serve, tmp_path)
+    (some,) = (shape for shape in HOSTILE if shape.name == "a link of less than nothing")
+    for shape, rows in (
+        (B, ("WasmPlugin <code>", "<code>image.sha256", "By URL")),
+        (some, ("<code>image.sha256", "By URL")),  # Istio alone does not load it
+        (BAD, ()),
+    ):
+        registry.push(shape)
+        page = registry.get(f"/plugins/{registry.name}:v1", HTML).body.decode()
+        assert ("What to pin" in page) is bool(rows), shape
+        for row in ("WasmPlugin <code>", "<code>image.sha256", "By URL"):
+            assert (row in page) is (row in rows), (shape, row)
+
+
+@pytest.mark.parametrize(
+    ("admission", "options"),
+    [
+        ("{}", ""),
+        ("{envoy: ['1.36', '1.40']}", " --envoy 1.36 --envoy 1.40"),
+        ("{consumers: [envoy, istio]}", " --consumer envoy --consumer istio"),
+        ("{envoy: ['1.39'], consumers: [istio]}", " --envoy 1.39 --consumer istio"),
+        ("{consumers: [envoy-gateway, envoy, istio], envoy: ['1.40']}", ""),
+    ],
+)
+def test_to_look_at_it_asks_as_the_repository_does(
+    serve: Callable[..., Sidecargo], tmp_path: Path, admission: str, options: str
+) -> None:
+    settings = tmp_path / "settings.yaml"
+    settings.write_text(f"admission: {admission}\n")
+    registry = fresh(serve(settings=settings).host)
+    assert registry.push(BAD).status == 400
+    page = registry.get(f"/plugins/{registry.name}:v1", HTML).body.decode()
+    assert f"docker save IMAGE | sidecargo check{options} -<" in page
+    assert report(registry)["policy"]["mode"] == "enforce"
 
 
 def test_a_warning_is_no_report_where_nothing_is_stored(

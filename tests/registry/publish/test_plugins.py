@@ -30,6 +30,7 @@ PLUGINS = {
     "a module with problems": Plugin(
         CHILD, (Verdict("istio", (PROBLEM, SOME)), Verdict("envoy")), FACTS, LAYER.digest, (LAYER,)
     ),
+    "an index that leads to no image": Plugin(None, (Verdict("istio", (PROBLEM,)),)),
     "nothing was judged": Plugin(MANIFEST, ()),
     "sha512": Plugin(Digest("sha512", "3" * 128), (Verdict("istio"),), FACTS),
 }
@@ -89,6 +90,10 @@ def test_what_is_remembered_of_findings() -> None:
 def test_what_is_remembered_of_an_index_is_its_child() -> None:
     image = Descriptor(OCI_MANIFEST, CHILD, 5)
     assert of(Findings((Verdict("istio"),), image=image), MANIFEST).image == CHILD
+
+
+def test_an_index_that_leads_to_no_image_names_none() -> None:
+    assert of(Findings((Verdict("istio", (PROBLEM,)),)), None).image is None
 
 
 def test_what_is_remembered_of_no_module() -> None:

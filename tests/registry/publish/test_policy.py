@@ -30,10 +30,16 @@ ENVOY_ONLY = Findings((Verdict("istio", (LAYER,)), Verdict("envoy")))
             Policy("warn"),
             NOWHERE,
             SHA256,
-            Decision(loads=False, warnings=(str(LAYER), str(ABI))),
+            Decision(loads=False, problems=(LAYER, ABI), is_warning=True),
             id="does not load, warn: each problem once",
         ),
-        pytest.param(Policy("off"), NOWHERE, SHA256, Decision(loads=False), id="does not load, off"),
+        pytest.param(
+            Policy("off"),
+            NOWHERE,
+            SHA256,
+            Decision(loads=False, problems=(LAYER, ABI)),
+            id="does not load, off",
+        ),
         pytest.param(
             Policy(consumers=("envoy",)),
             ENVOY_ONLY,
@@ -42,7 +48,6 @@ ENVOY_ONLY = Findings((Verdict("istio", (LAYER,)), Verdict("envoy")))
             id="who is not asked refuses nothing",
         ),
         pytest.param(Policy(), OLD_ENVOYS, SHA256, Decision(loads=True), id="only older Envoys refuse it"),
-        pytest.param(Policy("off"), LOADS, SHA512, Decision(loads=False), id="sha512, off"),
     ],
 )
 def test_what_is_taken(policy: Policy, findings: Findings, digest: Digest, decision: Decision) -> None:
@@ -54,6 +59,13 @@ def test_sha512_is_warned_of() -> None:
     assert not decision.loads
     (warning,) = decision.warnings
     assert "sha256" in warning
+    assert [problem.code for problem in decision.problems] == ["sha512"]
+
+
+def test_only_who_warns_tells_the_client() -> None:
+    assert decide(Policy("warn"), NOWHERE, SHA256).warnings == (str(LAYER), str(ABI))
+    off = decide(Policy("off"), LOADS, SHA512)
+    assert (off.loads, off.warnings) == (False, ())
 
 
 @pytest.mark.parametrize(

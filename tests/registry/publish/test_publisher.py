@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import json
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,11 +24,11 @@ from storage.digest import Digest
 from storage.disk import DiskDriver
 from storage.driver import Page, Stat
 from storage.errors import ManifestUnknown, StoreError, StoreFull, StoreUnavailable
-from storage.manifest import OCI_MANIFEST, parse
+from storage.manifest import OCI_MANIFEST, Manifest, parse
 from storage.repositories import Repository
 from storage.store import Store
-from tests.registry.consumers.build import OCI_LAYER, PLUGIN, Shape, descriptor, image, layer
-from tests.registry.consumers.shapes import ATTESTATION, B
+from tests.registry.consumers.build import OCI_LAYER, PLUGIN, Shape, descriptor, image, index, layer
+from tests.registry.consumers.shapes import AMD64, ARM64, ATTESTATION, BAD, B
 from tests.registry.publish.test_examiner import spool
 from tests.registry.wasm.binary import custom
 
@@ -197,6 +198,40 @@ async def test_the_order_of_a_push(wired: Wired) -> None:
     assert log.at("end", module), "it is kept, whenever that is"
 
 
+async def test_each_push_leaves_a_line(wired: Wired, caplog: pytest.LogCaptureFixture) -> None:
+    """What was pushed to, what it is, what to pin, what the gate made of it; attestations are no failures."""
+    caplog.set_level(logging.INFO, "sidecargo.publish")
+    lines = []
+    only_arm = index("arm only", [(B, ARM64)], None)
+    for shape, reference in (
+        (B, "v1"),
+        (B, B.digest),
+        (ATTESTATION, ATTESTATION.digest),
+        (BAD, "v1"),
+        (PLUGIN_IMAGE, "v2"),
+        (index("index", [(B, AMD64)], None), "v3"),
+        (only_arm, "v4"),
+    ):
+        if shape is not PLUGIN_IMAGE:
+            await content(wired.repository, shape)
+        caplog.clear()
+        await wired.put(shape, reference)
+        (line,) = caplog.messages
+        expected = f"push repository={NAME} reference={reference} digest={shape.digest} "
+        assert line.startswith(expected)
+        lines.append(line.removeprefix(expected))
+    assert lines == [
+        f"pin={B.digest} outcome=accepted problems=-",
+        f"pin={B.digest} outcome=accepted problems=-",
+        "pin=- outcome=attachment problems=-",
+        "pin=- outcome=refused problems=no-plugin-wasm",
+        "pin=- outcome=refused problems=manifest-blob-unknown",
+        f"pin={B.digest} outcome=accepted problems=-",
+        "pin=- outcome=refused problems=no-linux-amd64",
+    ]
+    await others_ended()
+
+
 async def others_ended() -> None:
     """What a push leaves to be done after its acknowledgement is done."""
     others = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
@@ -265,6 +300,28 @@ async def test_a_failure_at_any_call_leaves_nothing_incomplete(
         at += 1
     assert refused >= at - 3, "only what is kept of the module may fail unnoticed"
     assert at > 5
+
+
+@pytest.mark.parametrize("back", [False, True], ids=["gone", "gone and put back"])
+async def test_a_layer_that_goes_during_a_push_is_no_way_around(
+    wired: Wired, monkeypatch: pytest.MonkeyPatch, back: bool
+) -> None:
+    """It was there when the push began, and what is not here cannot be judged."""
+    await content(wired.repository, B)
+    layer_digest = Digest.parse(B.manifest["layers"][0]["digest"])
+    await wired.repository.blobs.delete(layer_digest)
+    missing, looks = Repository.missing, 0
+
+    async def seen(repository: Repository, manifest: Manifest) -> list[Digest]:
+        nonlocal looks
+        looks += 1
+        return [] if looks == 1 or back else await missing(repository, manifest)
+
+    monkeypatch.setattr(Repository, "missing", seen)
+    status, _, body = await wired.put(B)
+    assert (status, body["errors"][0]["code"]) == (404, "MANIFEST_BLOB_UNKNOWN")
+    assert str(layer_digest) in [said["digest"] for said in body["errors"][0]["detail"]]
+    assert not await whole(wired.repository, B)
 
 
 async def test_no_room_to_take_an_image_apart(wired: Wired, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -51,8 +51,8 @@ async def failing(error: Exception) -> Receipt:
     raise error
 
 
-async def taken(*warnings: str) -> Receipt:
-    return Receipt(DIGEST, None, (), warnings)
+async def taken(*problems: Problem) -> Receipt:
+    return Receipt(DIGEST, None, (), tuple(map(str, problems)), problems)
 
 
 @pytest.mark.parametrize("refusal", REFUSALS.values(), ids=REFUSALS)
@@ -145,24 +145,34 @@ async def test_a_missing_image_that_was_refused_is_the_reason(repository: Reposi
         await noted(repository, BY_DIGEST, failing(BY_GATE))
     index = Push("latest", "", b"[]")
     missing = ManifestBlobUnknown(["sha256:" + "0" * 64, str(DIGEST)])
-    with pytest.raises(ManifestBlobUnknown):
+    with pytest.raises(ManifestBlobUnknown) as raised:
         await noted(repository, index, failing(missing))
     found = await find(repository, "latest")
     assert found is not None
     assert [problem.code for problem in found.problems] == [
-        "manifest-blob-unknown",
         "no-plugin-wasm",
         "no-abi",
+        "manifest-blob-unknown",
     ]
-    assert found.message == str(missing)
+    # The client is told what is to be mended, and which images it concerns.
+    assert found.message == str(raised.value) == str(PROBLEM)
+    assert (raised.value.detail, raised.value.missing) == (missing.detail, missing.missing)
+
+
+async def test_a_missing_image_that_was_only_warned_of_is_no_reason(repository: Repository) -> None:
+    await noted(repository, BY_DIGEST, taken(PROBLEM))
+    missing = ManifestBlobUnknown([str(DIGEST)])
+    with pytest.raises(ManifestBlobUnknown) as raised:
+        await noted(repository, Push("latest", "", b"[]"), failing(missing))
+    assert raised.value is missing
 
 
 async def test_warnings_are_kept(repository: Repository) -> None:
-    receipt = await noted(repository, BY_TAG, taken("one. Fix.", "two."))
+    receipt = await noted(repository, BY_TAG, taken(PROBLEM, OTHER))
     assert receipt.digest == DIGEST
     found = await find(repository, "v1")
     assert found is not None and found.warned
-    assert [str(problem) for problem in found.problems] == ["one. Fix.", "two."]
+    assert found.problems == (PROBLEM, OTHER), "with their codes, fixes and releases"
 
 
 async def test_what_is_taken_leaves_nothing(repository: Repository, tmp_path: Path) -> None:
@@ -220,7 +230,7 @@ async def test_a_store_that_fails_changes_nothing(
     with pytest.raises(RegistryError) as raised:
         await noted(repository, push, failing(BY_GATE))
     assert raised.value is BY_GATE
-    assert (await noted(repository, push, taken("careful."))).digest == DIGEST
+    assert (await noted(repository, push, taken(OTHER))).digest == DIGEST
     assert len(caplog.messages) == 2
     assert all("team/a" in message for message in caplog.messages)
 

@@ -133,3 +133,14 @@ def test_a_user_s_signature_stays(registry: Registry) -> None:
     first, second = signatures(registry, B)
     assert (first["digest"], first["annotations"]) == (sha256(payload), signature)
     assert holds(registry, second, B) and not holds(registry, first, B)
+
+
+async def test_a_plugin_under_the_tag_of_a_signature_is_not_taken_along(repository: Repository) -> None:
+    """Together with our layer it would be an image that nobody has judged."""
+    for data in B.blobs.values():
+        await repository.blobs.put(data)
+    manifest = parse(B.body, B.media_type)
+    stored = await repository.put(manifest, B.body, Digest.of(B.body))
+    await repository.tag(TAG, stored)
+    assert await sign(repository, Signer(KEY, "here:5000"))
+    assert {layer.media_type for layer in await layers(repository)} == {cosign.PAYLOAD_TYPE}

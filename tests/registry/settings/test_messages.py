@@ -24,6 +24,16 @@ TABLE = [
         {"admission": {"mode": "x"}}, "'x' is not allowed; allowed: enforce, warn, off", id="no mode"
     ),
     pytest.param({"admission": {"consumers": []}}, "is empty; write one entry at least", id="empty list"),
+    pytest.param(
+        {"admission": {"consumers": ["istioo"]}}, "'istioo' is not allowed; allowed: istio,", id="no consumer"
+    ),
+    pytest.param({"admission": {"envoy": ["0.1"]}}, "'0.1' is no Envoy release", id="no release"),
+    pytest.param({"admission": {"envoy": []}}, "is empty; write one entry at least", id="no release at all"),
+    pytest.param(
+        {"admission": {"rules": [{"repositories": "a", "consumers": ["x"]}]}},
+        "'x' is not allowed; allowed: istio,",
+        id="no consumer in a rule",
+    ),
     pytest.param({"admission": {"rules": {}}}, "a mapping is not a list; write it as [a, b]", id="no list"),
     pytest.param({"admission": {"rules": [{}]}}, "is missing", id="missing"),
     pytest.param({"admission": {"rules": [5]}}, "5 is not a mapping of repositories, mode", id="no mapping"),

@@ -190,6 +190,8 @@ def test_releases(parts: tuple[str, ...], expected: list[tuple[str, str, tuple[s
     ]
     for problem, (_, says, _) in zip(found, expected, strict=True):
         assert says in problem.message
+        whose = f"Envoy {problem.envoys[0]} to {problem.envoys[-1]}: " if problem.envoys else "Envoy: "
+        assert problem.message.startswith(whose)
 
 
 @pytest.mark.parametrize(

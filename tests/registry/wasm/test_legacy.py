@@ -5,7 +5,10 @@ from wasmtime import wat2wasm
 
 from registry.wasm.legacy import Invalid, rewritten
 from registry.wasm.module import read
+from registry.wasm.reader import BeyondLimit
 from registry.wasm.validity import problem
+from tests.registry.wasm import binary
+from tests.registry.wasm.binary import leb, section
 
 TAGS = """
   (type $over (func (param i32 i64) (result f32 (ref null func))))
@@ -120,3 +123,18 @@ def test_what_is_around_the_code_stays() -> None:
 def test_a_module_without_code() -> None:
     data = _wasm("")
     assert rewritten(read(data), memoryview(data)) == data
+
+
+def test_a_body_that_would_grow_without_measure_is_not_rewritten() -> None:
+    """Each catch of two bytes stands for a thousand values to drop and a thousand to make."""
+    many = b"\x60" + leb(1000) + b"\x7b" * 1000 + leb(1000) + b"\x7b" * 1000
+    tag = b"\x60" + leb(1000) + b"\x7b" * 1000 + b"\0"
+    body = b"\0\x06\x02" + b"\x07\0" * 20_000 + b"\x0b\x0b"
+    data = binary.module(
+        binary.types(b"\x60\0\0", many, tag),
+        binary.functions(0),
+        section(13, b"\1\0\2"),
+        binary.code_of_bodies(body),
+    )
+    with pytest.raises(BeyondLimit):
+        rewritten(read(data), memoryview(data))

@@ -134,6 +134,44 @@ def test_programs_get_json(registry: Registry) -> None:
     assert registry.get(f"/plugins/{registry.name}").json == {"repository": registry.name, "tags": ["v1"]}
 
 
+@pytest.mark.parametrize(
+    ("accept", "is_page"),
+    [
+        ("text/html", True),
+        ("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", True),
+        ("TEXT/HTML; charset=utf-8", True),
+        ("text/html;q=0.5, application/json;q=0.4", True),
+        ("text/html, application/json", True),
+        ("application/json;q=0, text/html;q=0.001", True),
+        ("text/html;q=0", False),
+        ("text/html; Q=0.000, */*", False),
+        ("application/json, text/html", False),
+        ("text/html;q=0.9, application/json", False),
+        ("text/html;q=0.5, application/json;q=0.5", True),
+        ("text/html;q=no", False),
+        ("text/htmlx", False),
+        ("*/*", False),
+        (";,;q=,=;,", False),
+    ],
+)
+def test_who_gets_a_page(registry: Registry, accept: str, is_page: bool) -> None:
+    registry.push(B)
+    for path in pages(registry)[1:]:
+        answer = registry.get(path, {"Accept": accept})
+        assert answer["content-type"].startswith("text/html" if is_page else "application/json")
+
+
+@pytest.mark.parametrize("host", ["host:99999", "host:65536", "host:0", "", "a b", "a/b"])
+def test_what_is_no_host_is_not_written_down(registry: Registry, host: str) -> None:
+    registry.push(B)
+    for path in pages(registry):
+        for fields in ({}, HTML):
+            answer = registry.get(path, {**fields, "Host": host})
+            assert answer.status == 200
+            assert not host or host not in answer.body.decode()
+    assert "docker push HOST/team/wasm:v1" in registry.get("/", {**HTML, "Host": host}).body.decode()
+
+
 def test_the_style(registry: Registry) -> None:
     answer = registry.get("/style.css")
     assert (answer.status, answer["content-type"]) == (200, "text/css; charset=utf-8")

@@ -76,6 +76,16 @@ FEATURES = {
     "exceptions of both kinds": "(tag $e) (func try nop catch $e end)"
     " (func (block $h (try_table (catch $e $h) nop)))",
     "exceptions legacy and a bad function": "(func try nop catch_all end) (func (result i32))",
+    "exceptions legacy and a table of 20,000,000": "(table 20000000 funcref) (func try nop catch_all end)",
+    "exceptions legacy and 300,000 pages of 64 bits": "(memory i64 1 300000) (func try nop catch_all end)",
+    "exceptions legacy and a br_table of 65,530": "(func try nop catch_all end)"
+    f" (func i32.const 0 br_table {'0 ' * 65_531})",
+    "exceptions legacy and ref.test of exn": "(func try nop catch_all end)"
+    " (func (param exnref) (drop (ref.test (ref null exn) (local.get 0))))",
+    "exceptions legacy and ref.cast to noexn": "(func try nop catch_all end)"
+    " (func (param exnref) (drop (ref.cast (ref null noexn) (local.get 0))))",
+    "exceptions legacy and ref.test of any": "(func try nop catch_all end)"
+    " (func (param anyref) (drop (ref.test (ref null i31) (local.get 0))))",
     "tag with a result": "(type $t (func (result i32))) (tag (type $t))",
     "tag exported": '(tag (export "e") (param i32))',
     "64-bit table": "(table i64 1 funcref)",
