@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -171,3 +172,16 @@ def test_no_module_imports_itself_by_way_of_others() -> None:
 def test_a_file_is_one_concept() -> None:
     lines = {module: len(path.read_text().splitlines()) for module, path in MODULES.items()}
     assert {module: count for module, count in lines.items() if count > MOST_LINES} == {}
+
+
+@pytest.mark.parametrize("module", sorted(MODULES))
+def test_no_pattern_is_possessive(module: str) -> None:
+    """Possessive repeats and atomic groups are wrong before Python 3.11.5; Debian 12 has 3.11.2."""
+    parsed = ast.parse(MODULES[module].read_text())
+    texts = [node.value for node in ast.walk(parsed) if isinstance(node, ast.Constant)]
+    patterns = [text.decode("latin-1") if isinstance(text, bytes) else text for text in texts]
+    assert not [
+        text
+        for text in patterns
+        if isinstance(text, str) and re.search(r"[)\]][*+?]\+|\{[^{}]*\}\+|\(\?>", text)
+    ]

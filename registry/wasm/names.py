@@ -18,7 +18,7 @@ _MOST = 1 << 30
 # So many names of up to 127 bytes, each behind its function's number of up to 28 bits: nearly all are so.
 _RUN = 32
 _LENGTHS = b"|".join(b"%s.{%d}" % (re.escape(bytes((length,))), length) for length in range(0x80))
-_SHORT_ONES = re.compile(rb"(?:[\x80-\xff]{0,3}+[\x00-\x7f](?:%s)){%d}" % (_LENGTHS, _RUN), re.DOTALL)
+_SHORT_ONES = re.compile(rb"(?:[\x80-\xff]{0,3}[\x00-\x7f](?:%s)){%d}" % (_LENGTHS, _RUN), re.DOTALL)
 
 
 def broken(view: memoryview) -> str | None:

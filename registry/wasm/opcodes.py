@@ -89,8 +89,9 @@ _BLOCKS = (
     rb"[\x05\x0b]|[\x02-\x04](?:[\x00-\x62\x65-\x68\x6a-\x73\x75-\x7f]|[\x80-\xff]+[\x00-\x7f])|\x0e(?:"
     + (_TABLES + b")")
 )
-_RUN = re.compile(b"(?:" + _PLAIN + b")*+", re.DOTALL)
-_USUAL = re.compile(b"(?:" + _PLAIN + b"|" + _BLOCKS + b")*+", re.DOTALL)
+# Bounded, because what a repeat could take back is kept; possessive ones are wrong before Python 3.11.5.
+_RUN = re.compile(b"(?:" + _PLAIN + b"){0,1000}", re.DOTALL)
+_USUAL = re.compile(b"(?:" + _PLAIN + b"|" + _BLOCKS + b"){0,1000}", re.DOTALL)
 _BLOCK_TYPE = re.compile(rb"[\x63\x64]?" + _LEB, re.DOTALL)
 ARRAY_NEW_FIXED = 8
 
@@ -102,8 +103,7 @@ def stops(code: bytes, pos: int) -> Iterator[tuple[int, int, int]]:
     """
     size = len(code)
     for _ in range(MAX_STOPS):
-        if found := _RUN.match(code, pos):
-            pos = found.end()
+        pos = _past_all(_RUN, code, pos)
         if pos >= size:
             return
         end = _end(code, pos)
@@ -114,8 +114,7 @@ def stops(code: bytes, pos: int) -> Iterator[tuple[int, int, int]]:
 
 def handles_nothing(code: bytes, pos: int) -> bool:
     """Whether the instructions to the end of `code` surely have no handling of exceptions among them."""
-    found = _USUAL.match(code, pos)
-    return found is not None and found.end() == len(code)
+    return _past_all(_USUAL, code, pos) == len(code)
 
 
 def block_type(code: bytes, pos: int) -> bytes:
@@ -124,6 +123,13 @@ def block_type(code: bytes, pos: int) -> bytes:
     if found is None:
         raise Malformed(f"the block at byte {pos} of its body has no type")
     return found.group()
+
+
+def _past_all(run: re.Pattern[bytes], code: bytes, pos: int) -> int:
+    """Behind the runs that begin here, one after another."""
+    while (found := run.match(code, pos)) and found.end() > pos:
+        pos = found.end()
+    return pos
 
 
 def _end(code: bytes, pos: int) -> int:

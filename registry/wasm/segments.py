@@ -28,7 +28,7 @@ _HIGH = bytes(range(0x80, 0x100))
 _ONE = rb"[\xd2\xd0\x23][\x80-\xff]*[\x00-\x7f]\x0b"
 _ELEMENT = re.compile(_ONE)
 _MANY = 1_000
-_ELEMENTS = re.compile(b"(?:" + _ONE + b"){%d}+" % _MANY)
+_ELEMENTS = re.compile(b"(?:" + _ONE + b"){%d}" % _MANY)
 
 # A segment for the first memory: flags, i32.const, the place, end. Its place is bounded in steps of 16 KiB,
 # by the third and fourth group of its 7 bits; it has up to 127 bytes.
@@ -76,7 +76,7 @@ def _small_data(room: int) -> re.Pattern[bytes] | None:
     if fourth and third and fourth <= 0x3F:
         places.append(rb"[\x80-\xff]{2}[\x80-%s]%s" % (_byte(0x80 | third - 1), _byte(fourth)))
     lengths = b"|".join(b"%s.{%d}" % (_byte(length), length) for length in range(_SHORT + 1))
-    return re.compile(rb"(?:\x00\x41(?:%s)\x0b(?:%s))++" % (b"|".join(places), lengths), re.DOTALL)
+    return re.compile(rb"(?:\x00\x41(?:%s)\x0b(?:%s)){1,1000}" % (b"|".join(places), lengths), re.DOTALL)
 
 
 def _byte(value: int) -> bytes:
