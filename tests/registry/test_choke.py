@@ -63,6 +63,10 @@ def test_a_name_that_is_none_leaves_nothing(registry: Registry, store: Path, nam
     with Connection(registry.host) as connection:
         for method, path in PATHS:
             answer = connection.ask(method, path.format(name), {"Content-Type": B.media_type}, B.body)
+            if "/plugins/host" in path.format(name) and path.endswith("0"):
+                # A tag that is 5000, and behind it a file that no plugin has.
+                assert (answer.status, answer.code) == (404, "NAME_UNKNOWN"), (method, answer)
+                continue
             assert answer.status == 400, (method, answer)
             # Behind an @ stands what is no digest.
             assert answer.code == ("DIGEST_INVALID" if "@b:" in path.format(name) else "NAME_INVALID")
