@@ -26,13 +26,15 @@ def broken(view: memoryview) -> str | None:
     for section in sections(view):
         if section.id != CUSTOM:
             continue
-        title, start = custom_title(view, section)
-        if title == _TITLE:
-            try:
+        whose = "a custom section"
+        try:
+            title, start = custom_title(view, section)
+            if title == _TITLE:
+                whose = "the name section"
                 _read(bytes(view[start : section.end]), start)
-            except Malformed as error:
-                return f"the name section: {error}"
-            return None
+                return None
+        except Malformed as error:
+            return f"{whose}: {error}"
     return None
 
 
