@@ -34,7 +34,7 @@ format: .venv/developing ## put the code into its form
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-fuzz: .venv/developing ## 100,000 inputs of each kind that no tool would write (INPUTS=…); takes an hour
+fuzz: .venv/developing ## 100,000 inputs of each kind that no tool would write (INPUTS=…)
 	@.ci/tools
 	SIDECARGO_FUZZ=$(INPUTS) $(BIN)/python -m pytest -q -o faulthandler_timeout=0 tests/fuzz
 

@@ -189,7 +189,7 @@ def _change(document: Any, chance: Random) -> None:
         elif what == 2:
             del place[at]
         else:
-            place[at] = chance.choice(_ODD)
+            place[at] = copy.deepcopy(chance.choice(_ODD))
         return
     key = chance.choice((*place, *_FIELDS))
     what = chance.randint(0, 4)
