@@ -15,7 +15,6 @@ from registry.wasm.types import FuncType
 
 ABIS = ("0_1_0", "0_2_0", "0_2_1")
 WASI_MODULES = ("wasi_snapshot_preview1", "wasi_unstable")
-MODULES = ("env", *WASI_MODULES)
 
 _FIRST_ABI = ABIS[:1]
 _LATER_ABIS = ABIS[1:]

@@ -97,11 +97,6 @@ class Module:
     custom_sections: tuple[str, ...] = ()
     producers: Producers = field(default_factory=Producers)
 
-    @property
-    def imports_tags(self) -> bool:
-        """Whether it imports a tag of exception handling."""
-        return any(needed.kind == "tag" for needed in self.imports)
-
     def function(self, name: str) -> Export | None:
         """The exported function of that name."""
         return next((found for found in self.exports if found.kind == "func" and found.name == name), None)
