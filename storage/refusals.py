@@ -31,6 +31,7 @@ MAX_BYTES = 16 << 10
 _BY_DIGEST = "last:digest"
 _KEPT = MOST * 3 // 4
 _AT_ONCE = 32
+_CHANCE = secrets.SystemRandom()
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +84,8 @@ class Refusals:
             others = (await self._driver.children(paths.REFUSALS, limit=MOST_REPOSITORIES)).names
             if len(others) >= MOST_REPOSITORIES:
                 # Two go for one that comes: of many writers at once some choose the same.
-                for _ in range(2):
-                    await self._remove_all(f"{paths.REFUSALS}/{secrets.choice(others)}")
+                for other in _CHANCE.sample(others, 2):
+                    await self._remove_all(f"{paths.REFUSALS}/{other}")
         elif len(names) >= MOST:
             await self._remove_oldest(folder, names)
 

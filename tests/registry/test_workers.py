@@ -23,18 +23,18 @@ WORKERS = pytest.mark.parametrize("workers", ["1", "2"])
 def test_sigterm_lets_an_upload_finish_and_exits_0(tmp_path: Path, workers: str) -> None:
     server = sidecargo.start(tmp_path, "--workers", workers)
     registry = fresh(server.host)
-    data = os.urandom(4 << 20)
+    data, received = os.urandom(4 << 20), 3 << 20
     path = f"{registry.base}/blobs/uploads/?digest={sha256(data)}"
     exited: list[int] = []
     stopper = threading.Thread(target=lambda: exited.append(server.process.stop()))
     with Connection(server.host) as idle, Connection(server.host) as connection:
         assert idle.ask("GET", "/healthz").status == 200
-        connection.send("POST", path, {"Content-Length": str(len(data))}, data[:1000])
-        eventually(lambda: bool(list((tmp_path / "data" / "temp").glob("*"))))
+        connection.send("POST", path, {"Content-Length": str(len(data))}, data[:received])
+        eventually(lambda: any(path.is_file() for path in (tmp_path / "data" / "temp").iterdir()))
         stopper.start()
         assert idle.rest() == b"", "an idle connection is closed"
         eventually(lambda: refuses(server.host))
-        connection.socket.sendall(data[1000:])
+        connection.socket.sendall(data[received:])
         assert connection.answer().status == 201
     stopper.join()
     assert exited == [0]
