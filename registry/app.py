@@ -30,6 +30,8 @@ from registry.hot.protocol import hot_protocol
 from registry.keyring import signing_key
 from registry.metrics import SHARED_FOLDER, Metrics
 from registry.publish.examiner import Examiner
+from registry.publish.foresight import Foresight
+from registry.publish.inspectors import Inspectors
 from registry.publish.publisher import Publisher
 from registry.publish.signatures import Signer
 from registry.routes import ROUTES
@@ -54,7 +56,7 @@ def serve(settings: Settings) -> int:
     _log_to_stderr()
     try:
         root = Path(settings.storage.url).resolve()
-        asyncio.run(_store(settings, DiskDriver(root)).open())
+        asyncio.run(_store(settings, DiskDriver(root, paths.blob_folders("sha256"))).open())
         signing_key(settings.signing.keys, root)
         listeners = _listen(settings.server)
     except (StoreError, KeyInvalid, OSError) as error:
@@ -79,7 +81,9 @@ def wire(settings: Settings, supervisor: int | None = None) -> tuple[Starlette, 
     key = signing_key(settings.signing.keys, root)
     cache = HotCache(settings.storage.cache.memory)
     metrics = Metrics(cache)
-    examiner = Examiner(_spool_in(root / "temp"))
+    temp = root / "temp"
+    inspectors, ahead = Inspectors(temp), Inspectors(temp, ahead=True)
+    examiner = Examiner(inspectors, Foresight(ahead), _spool_in(temp))
     services = Services(
         store=store,
         publisher=Publisher(examiner, Signer(key, known_as(settings)), settings.admission.policy),
@@ -101,7 +105,7 @@ def wire(settings: Settings, supervisor: int | None = None) -> tuple[Starlette, 
     app = Starlette(
         routes=choke.guarded(ROUTES, services),
         exception_handlers=errors.HANDLERS,
-        lifespan=partial(_lifespan, beside),
+        lifespan=partial(_lifespan, (inspectors, ahead), beside),
     )
     app.router.redirect_slashes = False
     timeouts = settings.timeouts
@@ -113,17 +117,29 @@ def wire(settings: Settings, supervisor: int | None = None) -> tuple[Starlette, 
     return app, hot_protocol(cache, driver, lambda _: _EVERYBODY, patience)
 
 
-def judging(settings: Settings) -> tuple[Store, Examiner]:
+@contextlib.asynccontextmanager
+async def judging(settings: Settings) -> AsyncIterator[tuple[Store, Examiner]]:
     """The content that `serve` serves with these settings, and who examines it; nothing is made anew.
 
-    Raises StoreUnavailable where there is no content.
+    Raises StoreUnavailable where there is no content, FormatUnknown.
     """
+    root = _existing(settings)
+    store = _store(settings, DiskDriver(root))
+    await store.open()
+    inspectors = Inspectors(root / "temp")
+    try:
+        yield store, Examiner(inspectors, Foresight(inspectors), _spool_in(root / "temp"))
+    finally:
+        await inspectors.close()
+
+
+def _existing(settings: Settings) -> Path:
     root = Path(settings.storage.url).resolve()
     if not (root / paths.FORMAT).is_file():
         raise StoreUnavailable(
             f"{root} is no storage of a registry.", fix="Name the folder that is served: --storage DIR."
         )
-    return _store(settings, DiskDriver(root)), Examiner(_spool_in(root / "temp"))
+    return root
 
 
 def _log_to_stderr() -> None:
@@ -171,11 +187,16 @@ def _spool_in(folder: Path) -> Callable[[], BinaryIO]:
 
 
 @contextlib.asynccontextmanager
-async def _lifespan(beside: Sequence[Chore], app: Starlette) -> AsyncIterator[None]:
+async def _lifespan(
+    inspectors: Sequence[Inspectors], beside: Sequence[Chore], app: Starlette
+) -> AsyncIterator[None]:
     del app
     workers.use_threads()
-    async with chores.under_way(beside):
-        yield
+    async with contextlib.AsyncExitStack() as to_end:
+        for one in inspectors:
+            to_end.push_async_callback(one.close)
+        async with chores.under_way(beside):
+            yield
 
 
 def _what_next(settings: Settings) -> str:

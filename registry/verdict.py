@@ -74,3 +74,12 @@ class Verdict:
     def among(self, envoys: Collection[str]) -> Verdict:
         """The verdict of a consumer whose Envoys are of these releases (none: of any)."""
         return replace(self, problems=tuple(problem for problem in self.problems if problem.concerns(envoys)))
+
+    def to_json(self) -> dict[str, Any]:
+        """The verdict as a JSON document."""
+        return {"consumer": self.consumer, "problems": [problem.to_json() for problem in self.problems]}
+
+    @classmethod
+    def from_json(cls, said: Mapping[str, Any]) -> Verdict:
+        """What `to_json` wrote; raises KeyError or TypeError for anything else."""
+        return cls(str(said["consumer"]), tuple(map(Problem.from_json, said["problems"])))

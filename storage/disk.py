@@ -17,7 +17,7 @@ import shutil
 import stat
 import uuid
 import zlib
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Collection, Iterator
 from pathlib import Path
 from typing import TypeVar
 
@@ -40,14 +40,19 @@ T = TypeVar("T")
 
 
 class DiskDriver:
-    """Keys and bytes below `root`, which is made when it is not there."""
+    """Keys and bytes below `root`, which is made when it is not there, and `folders` below it.
 
-    def __init__(self, root: Path) -> None:
+    Every other folder is made when the first object in it comes, which then takes longer.
+    """
+
+    def __init__(self, root: Path, folders: Collection[str] = ()) -> None:
         self.root = root
         self._prefix = f"{root}{os.sep}"
         with failures_told():
-            for name in ("temp", "locks"):
+            for name in ("temp", "locks", *folders):
                 (root / name).mkdir(parents=True, exist_ok=True)
+            for parent in {(root / name).parent for name in folders}:
+                sync_folder(parent)
 
     def peek(self, key: str) -> bytes | None:
         """See `storage.driver.Peek`."""

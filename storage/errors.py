@@ -7,7 +7,7 @@
     ├── UploadOutOfOrder  RangeNotSatisfiable
     ├── ManifestUnknown  ManifestInvalid  ManifestBlobUnknown  ManifestTooLarge
     ├── Denied  Unsupported  PageInvalid  ParameterInvalid
-    ├── BodyTooLarge  BodyTimeout  Busy
+    ├── BodyTooLarge  BodyTimeout  Busy  CheckFailed
     └── StoreError
         ├── StoreFull
         ├── StoreUnavailable
@@ -187,6 +187,12 @@ class Busy(RegistryError):
     """More at once than this process takes; the same request is fine a little later."""
 
     code = "TOOMANYREQUESTS"
+
+
+class CheckFailed(RegistryError):
+    """What was pushed could not be checked, for a reason that is not its own; nothing was acknowledged."""
+
+    code = "UNAVAILABLE"
 
 
 class StoreError(RegistryError):

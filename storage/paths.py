@@ -54,6 +54,11 @@ def blob(digest: Digest) -> str:
     return f"blobs/{digest.algorithm}/{digest.hex[:2]}/{digest.hex}"
 
 
+def blob_folders(algorithm: str) -> list[str]:
+    """The folders of content by this algorithm."""
+    return [f"blobs/{algorithm}/{number:02x}" for number in range(256)]
+
+
 def upload(repository: str, upload_id: str) -> str:
     """What an upload has received."""
     return f"{UPLOADS}/{upload_id}.{hashlib.sha256(repository.encode()).hexdigest()[:16]}"

@@ -127,17 +127,20 @@ class Repository:
                 _refuse_other(item, *there)
         return [digest for digest in digests if found[digest] is None]
 
-    async def put(self, manifest: Manifest, body: bytes, digest: Digest) -> Descriptor:
+    async def put(
+        self, manifest: Manifest, body: bytes, digest: Digest, *, listed: bool = False
+    ) -> Descriptor:
         """Store a manifest by its digest: bytes, then the referrer's row, then the link. Again is fine.
 
+        `listed` says that whoever calls has the repository in the catalog already, or enters it himself.
         This writes row and link and then looks for the row; `delete` removes link and row and then
         looks for the link: whichever comes last, a manifest that is here has its row.
         """
         descriptor = Descriptor(manifest.media_type, digest, len(body))
         await asyncio.gather(
             self._driver.put(paths.blob(digest), body),
-            self._enter_catalog(),
             self._refer(manifest, descriptor),
+            *(() if listed else (self._enter_catalog(),)),
         )
         await self._link(descriptor)
         if manifest.subject and not await self.referrers.has(manifest.subject.digest, digest):

@@ -21,6 +21,7 @@ from storage.driver import CHUNK, Driver, ObjectMissing, StageBusy, StageMoved
 from storage.errors import BlobUploadUnknown, BodyTooLarge, DigestInvalid, SizeInvalid, UploadOutOfOrder
 
 _REMEMBERED = 1024
+_FIRST = 128 << 10
 _ID = re.compile(r"sha(?:256|512)-[0-9a-f]{32}")
 
 
@@ -164,20 +165,24 @@ class Uploads:
 
 
 async def _measured(source: AsyncIterator[bytes], limit: int, size: int | None) -> AsyncIterator[bytes]:
-    """The source in pieces of about CHUNK; raises BodyTooLarge over `limit`, SizeInvalid if not `size`."""
+    """The source in pieces of up to about CHUNK; raises BodyTooLarge over `limit`, SizeInvalid if not `size`.
+
+    The first ones are smaller: of a short body, too, most is stored when its end comes.
+    """
     if (size or 0) > limit:
         raise _too_large()
     seen = 0
-    held = bytearray()
+    held, enough = bytearray(), _FIRST
     try:
         async for piece in source:
             seen += len(piece)
             if seen > limit:
                 raise _too_large()
             held += piece
-            if len(held) >= CHUNK:
+            if len(held) >= enough:
                 yield bytes(held)
                 held.clear()
+                enough = min(2 * enough, CHUNK)
     except Exception:
         # What came before the client went away counts: it may go on from there.
         if held:

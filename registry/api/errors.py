@@ -37,6 +37,7 @@ STATUS: Mapping[type[e.RegistryError], int] = {
     e.BodyTooLarge: 413,
     e.BodyTimeout: 408,
     e.Busy: 429,
+    e.CheckFailed: 503,
     e.StoreFull: 507,
     e.StoreUnavailable: 503,
     e.FormatUnknown: 503,
@@ -58,7 +59,7 @@ def answer(error: e.RegistryError) -> Response:
         headers["Range"] = f"0-{max(error.offset - 1, 0)}"
     if isinstance(error, e.RangeNotSatisfiable):
         headers["Content-Range"] = f"bytes */{error.size}"
-    if isinstance(error, e.StoreError | e.Busy):
+    if isinstance(error, e.StoreError | e.CheckFailed | e.Busy):
         headers["Retry-After"] = RETRY_AFTER
     return JSONResponse(body(error.code, str(error), error.detail), STATUS[type(error)], headers)
 
@@ -66,8 +67,8 @@ def answer(error: e.RegistryError) -> Response:
 async def on_registry_error(request: Request, error: Exception) -> Response:
     """Handler of everything that has a type in the table."""
     assert isinstance(error, e.RegistryError)
-    if isinstance(error, e.StoreError):
-        _log.error("store failed: %s %s: %s", request.method, request.scope["path"], error, exc_info=error)
+    if isinstance(error, e.StoreError | e.CheckFailed):
+        _log.error("failed: %s %s: %s", request.method, request.scope["path"], error, exc_info=error)
     return answer(error)
 
 

@@ -13,6 +13,8 @@ from typing import BinaryIO, cast
 
 from registry.artifacts.targets import Bare, Target
 from registry.publish.inspect import Findings, inspect, inspect_module
+from registry.publish.look import Here
+from registry.wasm.module import Module, read
 from storage.digest import Digest
 from storage.manifest import Descriptor
 
@@ -22,12 +24,13 @@ class Judged:
     """The findings on a target; `digest` is what to pin.
 
     It is None where no registry has named it yet, and where an index leads to no image: none compares that.
-    `module` is the module's file when one was found, at its beginning.
+    `module` is the module's file when one was found, at its beginning; `parsed` is what it says of itself.
     """
 
     findings: Findings
     digest: Digest | None
     module: BinaryIO | None
+    parsed: Module | None
 
     @property
     def layer(self) -> Descriptor | None:
@@ -39,17 +42,22 @@ class Judged:
 def judged(target: Target) -> Iterator[Judged]:
     """Judge what was opened; raises Failure when a part of it cannot be read."""
     if isinstance(target, Bare):
-        findings = inspect_module(target.data)
-        yield Judged(findings, None, _file_over(target.data) if findings.module else None)
+        findings, data = inspect_module(target.data), target.data
+        parsed = read(data, findings.facts.sha256) if findings.facts else None
+        yield Judged(findings, None, _file_over(data) if parsed else None, parsed)
         return
     with tempfile.TemporaryFile() as module:
-        findings = asyncio.run(
-            inspect(target.manifest, target.source, cast(BinaryIO, module), _temporary_file)
-        )
-        module.seek(0)
+        file = cast(BinaryIO, module)
+        findings = asyncio.run(inspect(target.manifest, target.source, Here(file, _temporary_file)))
         own = None if target.manifest.is_index else target.digest
         digest = findings.image.digest if findings.image else own
-        yield Judged(findings, digest, cast(BinaryIO, module) if findings.module else None)
+        if findings.facts is None:
+            yield Judged(findings, digest, None, None)
+            return
+        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            parsed = read(data, findings.facts.sha256)
+        file.seek(0)
+        yield Judged(findings, digest, file, parsed)
 
 
 def _file_over(data: bytes | mmap.mmap) -> BinaryIO:

@@ -63,7 +63,7 @@ def find(wanted: Reference, remote: Remote, asked: Mapping[str, Collection[str]]
         raise Failure(f"{wanted}: {error.message}", error.fix) from None
     verdicts = [verdict for verdict in findings.verdicts if verdict.consumer in asked]
     problems = _problems(verdict.among(asked[verdict.consumer]) for verdict in verdicts)
-    if problems or findings.module is None:
+    if problems or findings.facts is None:
         to = PLACEHOLDER if isinstance(wanted.target, Digest) else str(wanted)
         lines = [f"{wanted} does not load: {problem.about(to, str(wanted))}" for problem in problems]
         raise Refusal("\n".join(lines) or f"{wanted} holds no plugin.")
@@ -72,7 +72,7 @@ def find(wanted: Reference, remote: Remote, asked: Mapping[str, Collection[str]]
         raise Refusal(
             f"{wanted} names its image by {image.algorithm}; agents know sha256 only.", "Push it again."
         )
-    module = Digest("sha256", findings.module.sha256)
+    module = Digest("sha256", findings.facts.sha256)
     return StoredPlugin(fetched.digest, image, module, _problems(verdicts))
 
 

@@ -92,8 +92,7 @@ def command(
     planned = trial.trial(config, words)
     binary, release = trial.envoy_binary(words["envoy_binary"])
     with _judged(target, plain_http) as result:
-        module = result.findings.module
-        exports = [one.name for one in module.exports] if module else []
+        exports = [one.name for one in result.parsed.exports] if result.parsed else []
         for note in trial.notes(planned.configuration, exports):
             click.echo(f"note: {note}", err=True)
         if result.module is None:

@@ -100,7 +100,7 @@ def push(
     """
     if isinstance(target, Image) and not file and not platform:
         with judged(target) as result:
-            module = result.findings.module
+            module = result.findings.facts
             if result.digest and module and not _problems(result.findings):
                 image = result.findings.image or Descriptor(target.manifest.media_type, result.digest, 0)
                 stored = copy(image, target.source, reference, remote)
@@ -124,10 +124,10 @@ def _loading(shown: str, taken: Unwrapped, reference: Reference, name: str) -> s
         with mmap.mmap(taken.module.fileno(), 0, access=mmap.ACCESS_READ) as data:
             findings = inspect_module(data)
     problems = _problems(findings)
-    if problems or findings.module is None:
+    if problems or findings.facts is None:
         named = [problem.about(str(reference), name) for problem in problems]
         raise Refusal("\n".join(f"{shown} does not load: {problem}" for problem in named))
-    return findings.module.sha256
+    return findings.facts.sha256
 
 
 def _problems(findings: Findings) -> tuple[Problem, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AsyncExitStack
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -17,10 +18,12 @@ from registry.cli.asked import Asked, asked
 from registry.cli.config import settings
 from registry.console.failure import REFUSED, Failure
 from registry.console.terminal import Status
+from registry.publish.examiner import Examiner
 from registry.publish.rejudge import Broken, Counts, Rejudge, Unreadable
 from registry.settings import Flag, Settings
 from registry.verdict import Verdict
 from storage.errors import StoreError
+from storage.store import Store
 
 _MOST_UNREADABLE = 1000
 
@@ -43,11 +46,19 @@ def check(
     # Here, for the server is much to load, and `check FILE` needs none of it.
     app = import_module("registry.app")
     host = app.known_as(in_force)
-    try:
-        store, examiner = app.judging(in_force)
-        asyncio.run(store.open())
-    except StoreError as refused:
-        raise Failure(refused.message, refused.fix) from None
+
+    async def judge() -> int:
+        async with AsyncExitStack() as stack:
+            try:
+                store, examiner = await stack.enter_async_context(app.judging(in_force))
+            except StoreError as refused:
+                raise Failure(refused.message, refused.fix) from None
+            return await _judge(store, examiner, asked_of, host, as_json)
+
+    return asyncio.run(judge())
+
+
+async def _judge(store: Store, examiner: Examiner, asked_of: AskedOf, host: str, as_json: bool) -> int:
     status = Status()
 
     def told(repository: str, counts: Counts) -> None:
@@ -59,7 +70,7 @@ def check(
     work = Rejudge(store, examiner, of, told)
     show = _show_json if as_json else _show
     with status:
-        asyncio.run(show(work, asked_of, host, status))
+        await show(work, asked_of, host, status)
     return REFUSED if work.counts.broken or work.counts.unreadable else 0
 
 

@@ -27,7 +27,7 @@ def as_data(target: str, result: Judged, asked: Asked) -> dict[str, Any]:
         "digest": str(result.digest) if result.digest else None,
         "ok": all(verdict.ok for verdict in verdicts),
         "consumers": {verdict.consumer: consumer(verdict, asked) for verdict in verdicts},
-        "module": _module(findings.module) if findings.module else None,
+        "module": _module(result.parsed) if result.parsed else None,
         "layer": result.layer.to_json() if result.layer else None,
     }
 
@@ -60,7 +60,7 @@ def lines(target: str, result: Judged, asked: Asked) -> Iterator[str]:
     if verdicts and all(verdict.ok for verdict in verdicts):
         found = result.findings.verdicts
         yield from (f"  {line}" for line in elsewhere(one for verdict in found for one in verdict.problems))
-    if module := result.findings.module:
+    if module := result.parsed:
         size = ByteSize(module.size).human_readable()
         facts = f"{size}, ABI {abi_version(module) or 'none'}, SDK {guess(module)}"
         yield f"  module  {facts}, {len(module.imports)} imports, {len(module.exports)} exports"

@@ -6,10 +6,10 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
 
 from registry.consumers.gunzip import Gunzip
-from registry.consumers.istio import AGENTS, LIMIT, PUSH, SAVED, SMALLER, Form, Layer
+from registry.consumers.istio import AGENTS, LIMIT, PUSH, SAVED, SMALLER, Form
 from registry.consumers.tar import DIRECTORY, LINK, SYMLINK, Entry, Tar, TarError
 from registry.verdict import Problem
 
@@ -24,6 +24,13 @@ _GZIP = b"\x1f\x8b"
 _LOOKS = ((_GZIP, "gzip"), (b"\x28\xb5\x2f\xfd", "zstd"), (_MAGIC, "a raw Wasm module"))
 
 Source = Iterable[bytes] | BinaryIO
+
+
+class Sink(Protocol):
+    """What a module is written to."""
+
+    def write(self, piece: bytes, /) -> object:
+        """Take the next piece."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,19 +56,19 @@ class Unpacked:
     oversized: tuple[str, int] | None = None
 
 
-def unpack(layer: Layer, source: Source, into: BinaryIO, limit: int = LIMIT) -> Unpacked:
-    """The plugin of a layer in the form that it has; see `extract` and `copy_raw`."""
-    if layer.form is Form.RAW:
+def unpack(form: Form, source: Source, into: Sink, limit: int = LIMIT, *, of: int = 1) -> Unpacked:
+    """The plugin of a layer in this form; see `extract` and `copy_raw`."""
+    if form is Form.RAW:
         return Unpacked(copy_raw(source, into, limit))
-    return extract(source, into, limit, layer=layer)
+    return extract(source, into, limit, of=of)
 
 
-def extract(source: Source, into: BinaryIO, limit: int = LIMIT, *, layer: Layer | None = None) -> Unpacked:
+def extract(source: Source, into: Sink, limit: int = LIMIT, *, of: int = 1) -> Unpacked:
     """Write the first entry called plugin.wasm of a tar+gzip layer to `into`, or say why there is none.
 
     At most `limit` bytes are inflated, at most some hundred KiB are held; what follows the plugin is
-    not read, by the agents neither. `layer` says how many the image has, of which this is the last. What
-    was written to `into` before a problem showed is worth nothing.
+    not read, by the agents neither. The layer is the last `of` so many. What was written to `into` before a
+    problem showed is worth nothing.
     """
     stream = Gunzip(_chunks(source), limit)
     archive = Tar(stream)
@@ -80,10 +87,10 @@ def extract(source: Source, into: BinaryIO, limit: int = LIMIT, *, layer: Layer 
         return Unpacked(_unreadable(stream, str(error), limit), oversized=oversized)
     if stream.fault:
         return Unpacked(_unreadable(stream, stream.fault, limit), oversized=oversized)
-    return Unpacked(_not_found(seen, layer.of if layer else 1), oversized=oversized)
+    return Unpacked(_not_found(seen, of), oversized=oversized)
 
 
-def copy_raw(source: Source, into: BinaryIO, limit: int = LIMIT) -> Extracted | Problem:
+def copy_raw(source: Source, into: Sink, limit: int = LIMIT) -> Extracted | Problem:
     """Write a raw module (shape C) to `into`, or say why it is none: nobody decompresses it.
 
     istio-agent cuts a larger one at the limit without a word (before 1.30 it did not) and Envoy
@@ -109,7 +116,7 @@ def copy_raw(source: Source, into: BinaryIO, limit: int = LIMIT) -> Extracted | 
     return Extracted(size, running.hexdigest())
 
 
-def _plugin(entry: Entry, archive: Tar, into: BinaryIO, limit: int) -> tuple[Extracted | Problem, bool]:
+def _plugin(entry: Entry, archive: Tar, into: Sink, limit: int) -> tuple[Extracted | Problem, bool]:
     """The plugin of an entry, or why it is none, and whether that settles it: it was read to its end."""
     name = _shown(entry.name)
     if not 0 <= entry.size <= limit:

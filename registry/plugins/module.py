@@ -17,7 +17,7 @@ _FOREVER = "public, max-age=31536000, immutable"
 
 
 async def get(call: Call) -> Response:
-    """The module that was extracted at the push; raises ManifestUnknown where the image holds none."""
+    """The module in the image; raises ManifestUnknown where the image holds none."""
     stored, witness, plugin = await find.plugin(call)
     if plugin.module is None:
         problem = plugin.findings.problems[0].about(find.named(call))

@@ -1,17 +1,20 @@
-"""Examining what is stored: what the gate finds in a manifest of a repository, made once and kept."""
+"""Examining what is stored: what the gate finds in a manifest of a repository, made once and kept.
+
+A module is taken out of its image when its bytes are first asked for: agents that pull images need none.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Coroutine
-from dataclasses import dataclass
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 from registry.consumers import attachments, istio
 from registry.publish import plugins
 from registry.publish.foresight import Foresight
-from registry.publish.inspect import inspect
+from registry.publish.inspect import Look, inspect
+from registry.publish.look import Here
 from registry.publish.plugins import Attachment, Found, Plugin
 from storage import manifest as manifests
 from storage.digest import Digest
@@ -24,26 +27,22 @@ from storage.repositories import Repository
 AT_ONCE = 4
 """Images that a process takes apart at a time: each may take half a GiB of the spool, and a core."""
 
-
-@dataclass(frozen=True, slots=True)
-class Examined:
-    """What the gate found in a manifest; where it was taken apart, its module is in the file `module`."""
-
-    found: Found
-    module: BinaryIO | None = None
+T = TypeVar("T")
 
 
 class Examiner:
-    """Takes images apart whose parts are in a repository. `spool` opens a temporary file.
+    """Takes images apart whose parts are in a repository, by `look`. `spool` opens a temporary file.
 
     `foresight` is told of layers that come; what it found in them is not looked for again.
     """
 
-    def __init__(self, spool: Callable[[], BinaryIO]) -> None:
+    def __init__(self, look: Look, foresight: Foresight, spool: Callable[[], BinaryIO]) -> None:
+        self.foresight = foresight
+        self._look = look
         self._spool = spool
-        self.foresight = Foresight(spool)
         self._turns = asyncio.Semaphore(AT_ONCE)
-        self._under_way: dict[tuple[str, Digest], asyncio.Task[Plugin | None]] = {}
+        self._finding: dict[tuple[str, Digest], asyncio.Task[Plugin | None]] = {}
+        self._taking_out: dict[tuple[str, Digest], asyncio.Task[bool]] = {}
 
     async def plugin(self, repository: Repository, stored: Descriptor) -> Plugin | None:
         """What is known of a manifest that is stored; None where it is no image or its parts are not here.
@@ -53,74 +52,61 @@ class Examiner:
         found = plugins.from_record(await repository.derived.find(stored.digest))
         if found:
             return found if isinstance(found, Plugin) else None
-        return await self._once(repository, stored.digest, lambda: self._again(repository, stored))
+        key = (repository.name, stored.digest)
+        return await _once(self._finding, key, lambda: self._found_anew(repository, stored))
 
     async def has_module(self, repository: Repository, stored: Descriptor, plugin: Plugin) -> bool:
-        """Whether the bytes of a plugin's module are to be had: what is gone is taken out again."""
+        """Whether the bytes of a plugin's module are to be had: where they are not, they are taken out."""
         if plugin.module is None:
             return False
         if await repository.derived.has_bytes(plugin.module, plugin.size):
             return True
-        again = await self._once(repository, stored.digest, lambda: self._again(repository, stored))
-        return again is not None and again.module == plugin.module
+        key, module = (repository.name, stored.digest), plugin.module
+        return await _once(self._taking_out, key, lambda: self._took_out(repository, stored, module))
 
-    @contextlib.asynccontextmanager
-    async def examined(
+    async def examine(
         self, repository: Repository, manifest: Manifest, digest: Digest, *, anew: bool = False
-    ) -> AsyncIterator[Examined]:
+    ) -> Found:
         """What the gate finds in a manifest: by a record (unless `anew`), else by taking it apart.
 
-        Raises BlobUnknown or ManifestUnknown where a part is not here, StoreError.
+        Raises BlobUnknown or ManifestUnknown where a part is not here, CheckFailed, StoreError.
         """
         if await _is_attachment(repository, manifest):
-            yield Examined(Attachment())
-        elif not anew and (known := await _known(repository, manifest, digest)):
-            yield Examined(known)
-        else:
-            async with self._turns:
-                with failures_told(), self._spool() as module:
-                    findings = await inspect(
-                        manifest, _Stored(repository), module, self._spool, self.foresight.looked
-                    )
-                    yield Examined(plugins.of(findings, None if manifest.is_index else digest), module)
+            return Attachment()
+        if not anew and (known := await _known(repository, manifest, digest)):
+            return known
+        async with self._turns:
+            findings = await inspect(manifest, _Stored(repository), self._look, self.foresight.looked)
+        return plugins.of(findings, None if manifest.is_index else digest)
 
-    async def _once(
-        self, repository: Repository, digest: Digest, work: Callable[[], Coroutine[Any, Any, Plugin | None]]
-    ) -> Plugin | None:
-        key = (repository.name, digest)
-        task = self._under_way.get(key)
-        if task is None:
-            task = asyncio.create_task(work())
-            self._under_way[key] = task
-            task.add_done_callback(lambda _: self._under_way.pop(key))
-        return await asyncio.shield(task)
-
-    async def _again(self, repository: Repository, stored: Descriptor) -> Plugin | None:
-        manifest = manifests.parse((await repository.get(stored.digest)).body, stored.media_type)
+    async def _found_anew(self, repository: Repository, stored: Descriptor) -> Plugin | None:
         try:
-            async with self.examined(repository, manifest, stored.digest, anew=True) as examined:
-                await keep(repository, stored.digest, examined)
+            found = await self.examine(
+                repository, await _parsed(repository, stored), stored.digest, anew=True
+            )
         except (BlobUnknown, ManifestUnknown):
             return None
-        return examined.found if isinstance(examined.found, Plugin) else None
+        await keep(repository, stored.digest, found)
+        return found if isinstance(found, Plugin) else None
+
+    async def _took_out(self, repository: Repository, stored: Descriptor, module: Digest) -> bool:
+        """Take a module out of its image and keep it; whether that could be done."""
+        try:
+            async with self._turns:
+                with failures_told(), self._spool() as file:
+                    look = Here(file, self._spool)
+                    found = await inspect(await _parsed(repository, stored), _Stored(repository), look)
+                    if found.facts is None or found.facts.sha256 != module.hex:
+                        return False
+                    await repository.derived.keep_bytes(module, found.facts.size, _pieces(file))
+        except (BlobUnknown, ManifestUnknown):
+            return False
+        return True
 
 
-async def keep(repository: Repository, digest: Digest, examined: Examined) -> None:
-    """Keep what was found: the module, where it was taken out, then the record that names it."""
-    await keep_module(repository, examined)
-    await note(repository, digest, examined.found)
-
-
-async def note(repository: Repository, digest: Digest, found: Found) -> None:
+async def keep(repository: Repository, digest: Digest, found: Found) -> None:
     """Keep the record of what was found."""
     await repository.derived.keep(digest, plugins.to_record(found))
-
-
-async def keep_module(repository: Repository, examined: Examined) -> None:
-    """Keep the module that was taken out, if one was."""
-    found, file = examined.found, examined.module
-    if file and isinstance(found, Plugin) and found.module:
-        await repository.derived.keep_bytes(found.module, found.size, _pieces(file))
 
 
 class _Stored:
@@ -136,6 +122,24 @@ class _Stored:
         blob = await self._repository.blobs.open(descriptor.digest)
         async for piece in self._repository.blobs.read(blob):
             yield piece
+
+
+async def _once(
+    under_way: dict[tuple[str, Digest], asyncio.Task[T]],
+    key: tuple[str, Digest],
+    work: Callable[[], Coroutine[Any, Any, T]],
+) -> T:
+    """What the work gives, which is done once for all who ask for it at the same time."""
+    task = under_way.get(key)
+    if task is None:
+        task = asyncio.create_task(work())
+        under_way[key] = task
+        task.add_done_callback(lambda _: under_way.pop(key))
+    return await asyncio.shield(task)
+
+
+async def _parsed(repository: Repository, stored: Descriptor) -> Manifest:
+    return manifests.parse((await repository.get(stored.digest)).body, stored.media_type)
 
 
 async def _is_attachment(repository: Repository, manifest: Manifest) -> bool:

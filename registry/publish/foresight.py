@@ -1,4 +1,4 @@
-"""Foresight: a layer is looked into as soon as its bytes are here, while the rest of its image still comes.
+"""Foresight: a layer is looked into while its bytes come, before the manifest that names it.
 
 Nothing depends on it. What was not foreseen is looked into when the manifest comes, and so is what gave no
 plugin: the reason why is told there, by the manifest's own words.
@@ -7,130 +7,148 @@ plugin: the reason why is told there, by the manifest's own words.
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import io
-from collections.abc import AsyncIterator, Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import BinaryIO
 
-from registry.consumers.archive import Extracted, unpack
 from registry.consumers.istio import Form, Layer
-from registry.publish.inspect import Looked, judged
-from storage.digest import Digest
-from storage.manifest import Descriptor
+from registry.publish.inspect import Look, Looked
+from storage.digest import Digest, Hasher, hasher
 
 MAX_PACKED = 8 << 20
-"""Bytes of a layer that is looked into ahead, at most."""
-MAX_HELD = 32 << 20
-"""Bytes of all layers that are held in memory until they are looked into, at most."""
+"""Bytes of a layer that is looked into ahead, at most: as many may be held until they are looked into."""
 MAX_MODULE = 64 << 20
-"""Bytes that are unpacked ahead, at most."""
-MOST = 4
-"""Layers that are looked into or kept for a manifest to come, at most."""
+"""Bytes that are inflated ahead, at most."""
+AT_ONCE = 4
+"""Layers that are looked into at a time, at most."""
+MOST = 64
+"""Findings that are kept for a manifest to come, at most."""
 SECONDS = 30.0
-"""How long a layer is kept for its manifest."""
+"""How long they are kept."""
+
+PATIENCE = 1.0
+"""Seconds that a manifest waits for what was begun ahead; then it is looked for with more haste."""
 
 _FORMS = ((b"\x1f\x8b", Form.TAR_GZIP), (b"\0asm", Form.RAW))
+_LONGEST = 4
 
 
 @dataclass(frozen=True, slots=True)
 class _Kept:
     """A layer that is looked into, or was; `expiry` is when it is given up."""
 
-    looking: asyncio.Task[Looked | None]
+    form: Form
+    looking: asyncio.Task[Looked]
     expiry: asyncio.TimerHandle
 
 
 class Foresight:
-    """Layers that were looked into ahead, one at a time. `spool` opens a temporary file."""
+    """Layers that `look` looks into ahead."""
 
-    def __init__(self, spool: Callable[[], BinaryIO]) -> None:
-        self._spool = spool
-        # A thread of its own: whoever floods it with layers keeps nobody else waiting.
-        self._thread = ThreadPoolExecutor(1, "foresight")
-        self._layers: dict[Digest, _Kept] = {}
+    def __init__(self, look: Look) -> None:
+        self._look = look
+        self._kept: dict[Digest, _Kept] = {}
         self._under_way = 0
-        self._held = 0
 
     async def watching(self, source: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-        """The source as it is. When all of it has passed, a layer that it may be is looked into."""
-        held: bytearray | None = bytearray()
+        """The source as it is. What may be a layer is looked into meanwhile."""
+        head = b""
+        feed: _Feed | None = None
         try:
             async for piece in source:
-                if held is not None:
-                    held += piece
-                    self._held += len(piece)
-                    if self._held > MAX_HELD or len(held) > MAX_PACKED or _form(held) is None:
-                        self._held -= len(held)
-                        held = None
+                if feed:
+                    feed.add(piece)
+                elif len(head) < _LONGEST:
+                    head += piece
+                    feed = self._begun(head)
                 yield piece
-            if held:
-                data = bytes(held)
-                self._begin(await asyncio.to_thread(Digest.of, data), data)
+            if feed and (looking := feed.end()):
+                self._keep(feed.digest, feed.form, looking)
+                feed = None
         finally:
-            self._held -= len(held or b"")
+            if feed:
+                feed.give_up()
 
     async def looked(self, layer: Layer) -> Looked | None:
         """What was found in a layer, once: None where that has to be looked for now."""
-        kept = self._layers.pop(layer.descriptor.digest, None)
-        if kept is None:
+        kept = self._kept.pop(layer.descriptor.digest, None)
+        if kept is None or kept.form is not layer.form:
             return None
         kept.expiry.cancel()
-        try:
-            found = await asyncio.shield(kept.looking)
-        except asyncio.CancelledError:
-            kept.looking.add_done_callback(_close)
-            raise
-        if found and found.form is not layer.form:
-            found.module.close()
+        done, _ = await asyncio.wait((kept.looking,), timeout=PATIENCE)
+        if not done:
+            kept.looking.cancel()
+        if not done or kept.looking.cancelled() or kept.looking.exception():
             return None
-        return found
+        found = kept.looking.result()
+        return found if found.facts else None
 
-    def _begin(self, digest: Digest, data: bytes) -> None:
-        if self._under_way >= MOST or digest in self._layers:
-            return
-        if len(self._layers) >= MOST:
-            self._drop(next(iter(self._layers)))
-        loop = asyncio.get_running_loop()
+    def _begun(self, head: bytes) -> _Feed | None:
+        form = next((form for sign, form in _FORMS if head.startswith(sign)), None)
+        if form is None or self._under_way >= AT_ONCE:
+            return None
+        feed = _Feed(form, self._look)
         self._under_way += 1
-        looking = loop.create_task(self._looking(digest, data))
-        self._layers[digest] = _Kept(looking, loop.call_later(SECONDS, self._drop, digest))
+        feed.looking.add_done_callback(self._ended)
+        feed.add(head)
+        return feed
 
-    async def _looking(self, digest: Digest, data: bytes) -> Looked | None:
-        try:
-            return await self._look_in_thread(digest, data)
-        finally:
-            self._under_way -= 1
+    def _ended(self, looking: asyncio.Task[Looked]) -> None:
+        self._under_way -= 1
+        if not looking.cancelled():
+            looking.exception()  # whatever it is, the manifest meets it again
 
-    async def _look_in_thread(self, digest: Digest, data: bytes) -> Looked | None:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, self._look, digest, data)
-
-    def _look(self, digest: Digest, data: bytes) -> Looked | None:
-        form = _form(data)
-        if form is None:
-            return None
-        layer = Layer(Descriptor("", digest, len(data)), form)
-        with contextlib.ExitStack() as opened, contextlib.suppress(OSError):
-            module = opened.enter_context(self._spool())
-            taken = unpack(layer, io.BytesIO(data), module, MAX_MODULE)
-            if isinstance(taken.found, Extracted) and taken.oversized is None:
-                findings = judged(taken.found, module)
-                opened.pop_all()
-                return Looked(form, findings, module)
-        return None
+    def _keep(self, digest: Digest, form: Form, looking: asyncio.Task[Looked]) -> None:
+        self._drop(digest)
+        if len(self._kept) >= MOST:
+            self._drop(next(iter(self._kept)))
+        expiry = asyncio.get_running_loop().call_later(SECONDS, self._drop, digest)
+        self._kept[digest] = _Kept(form, looking, expiry)
 
     def _drop(self, digest: Digest) -> None:
-        if kept := self._layers.pop(digest, None):
+        if kept := self._kept.pop(digest, None):
             kept.expiry.cancel()
-            kept.looking.add_done_callback(_close)
+            kept.looking.cancel()
 
 
-def _form(head: bytes | bytearray) -> Form | None:
-    """The form that a layer has by its first bytes; while they are fewer than a sign, any that fits."""
-    return next((form for sign, form in _FORMS if head.startswith(sign[: len(head)])), None)
+class _Feed:
+    """The pieces of a layer on their way to who looks into it."""
+
+    def __init__(self, form: Form, look: Look) -> None:
+        self.form = form
+        self._hasher: Hasher = hasher("sha256")
+        self._size = 0
+        self._waiting: asyncio.Queue[bytes] = asyncio.Queue()
+        self.looking = asyncio.create_task(_looking(look, form, self._pieces()))
+
+    @property
+    def digest(self) -> Digest:
+        """The digest of what has come."""
+        return Digest("sha256", self._hasher.hexdigest())
+
+    def add(self, piece: bytes) -> None:
+        """Take a piece; too many of them end it."""
+        self._size += len(piece)
+        if self._size > MAX_PACKED:
+            self.give_up()
+        elif piece and not self.looking.done():
+            self._hasher.update(piece)
+            self._waiting.put_nowait(piece)
+
+    def end(self) -> asyncio.Task[Looked] | None:
+        """All has come: what is found, unless it was given up."""
+        if self._size > MAX_PACKED or self.looking.cancelled():
+            return None
+        self._waiting.put_nowait(b"")
+        return self.looking
+
+    def give_up(self) -> None:
+        """Nobody needs it any more."""
+        self.looking.cancel()
+
+    async def _pieces(self) -> AsyncIterator[bytes]:
+        while piece := await self._waiting.get():
+            yield piece
 
 
-def _close(task: asyncio.Task[Looked | None]) -> None:
-    if not task.cancelled() and (found := task.result()):
-        found.module.close()
+async def _looking(look: Look, form: Form, pieces: AsyncIterator[bytes]) -> Looked:
+    return await look(form, pieces, limit=MAX_MODULE)

@@ -3,23 +3,22 @@
 The parts are taken in the order in which the agents take them (imagefetcher.go of Istio and of Envoy
 Gateway): index, child, layer, plugin.wasm, module. What is decided at each step is decided by pure
 functions of `registry.consumers`, one module a consumer, and of `registry.wasm`. Both agents choose the
-same layer, so it is read once.
+same layer, so it is looked into once, by whoever does that here (`Look`).
 """
 
 from __future__ import annotations
 
-import asyncio
 import mmap
-import shutil
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, replace
-from typing import BinaryIO, Protocol
+from typing import Any, Protocol
 
-from registry.consumers import archive, envoy, envoy_gateway, istio
-from registry.consumers.archive import Extracted, Unpacked
+from registry.consumers import envoy, envoy_gateway, istio
 from registry.verdict import Problem, Verdict
+from registry.wasm import facts
+from registry.wasm.facts import Facts
 from registry.wasm.judge import judge
-from registry.wasm.module import Module, NotAModule, read
+from registry.wasm.module import NotAModule, read
 from storage import manifest as manifests
 from storage.manifest import Descriptor, Manifest
 
@@ -29,12 +28,6 @@ RULES = 5
 CONSUMERS = ("istio", "envoy", "envoy-gateway")
 """Whose verdicts there are."""
 
-_TOO_LARGE: Mapping[str, Callable[[int], Problem | None]] = {
-    "istio": istio.too_large,
-    "envoy": envoy.too_large,
-    "envoy-gateway": envoy_gateway.too_large,
-}
-
 MAX_NESTED = 4
 """How many indexes deep an image may lie."""
 
@@ -43,21 +36,12 @@ _NESTED = Problem(
     f"the image lies more than {MAX_NESTED - 1} indexes deep.",
     "Push an index whose linux/amd64 child is an image.",
 )
-
-
-class Source(Protocol):
-    """Where the parts of an image are read from."""
-
-    async def manifest(self, descriptor: Descriptor) -> bytes:
-        """The bytes of a manifest that an index names."""
-
-    def blob(self, descriptor: Descriptor) -> AsyncIterator[bytes]:
-        """The bytes of a layer, in pieces."""
+_TOO_LARGE = {"istio": istio.too_large, "envoy": envoy.too_large, "envoy-gateway": envoy_gateway.too_large}
 
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """What was found: a verdict a consumer, the module, the layer it came from, the image judged.
+    """What was found: a verdict a consumer, the module's facts, the layer it came from, the image judged.
 
     `layers` are those of the image, whichever holds the module. `image` is the manifest that an index
     was resolved to, None where it was no index: its digest is the one that agents compare. All of them
@@ -65,7 +49,7 @@ class Findings:
     """
 
     verdicts: tuple[Verdict, ...]
-    module: Module | None = None
+    facts: Facts | None = None
     layer: Descriptor | None = None
     image: Descriptor | None = None
     layers: tuple[Descriptor, ...] = ()
@@ -83,33 +67,81 @@ class Findings:
 
 @dataclass(frozen=True, slots=True)
 class Looked:
-    """What was found in a layer of this form before its manifest came: a module, which is in the file."""
+    """What a layer gave: a verdict a consumer, and the facts of the module where there is one.
 
-    form: istio.Form
-    findings: Findings
-    module: BinaryIO
+    `extracted`, `settled` and `oversized` are what `registry.consumers.archive` says of the layer.
+    """
+
+    verdicts: tuple[Verdict, ...]
+    facts: Facts | None = None
+    extracted: bool = False
+    settled: bool = False
+    oversized: tuple[str, int] | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """All of it as a JSON document."""
+        return {
+            "verdicts": [verdict.to_json() for verdict in self.verdicts],
+            "facts": self.facts.to_json() if self.facts else None,
+            "extracted": self.extracted,
+            "settled": self.settled,
+            "oversized": self.oversized,
+        }
+
+    @classmethod
+    def from_json(cls, said: Mapping[str, Any]) -> Looked:
+        """What `to_json` wrote; raises KeyError, TypeError or ValueError for anything else."""
+        oversized = said["oversized"]
+        return cls(
+            tuple(map(Verdict.from_json, said["verdicts"])),
+            Facts.from_json(said["facts"]) if said["facts"] is not None else None,
+            bool(said["extracted"]),
+            bool(said["settled"]),
+            (str(oversized[0]), int(oversized[1])) if oversized is not None else None,
+        )
 
 
-Foreseen = Callable[[istio.Layer], Awaitable[Looked | None]]
-"""Gives what was found in a layer already, if anything was."""
+class Look(Protocol):
+    """Looks into a layer."""
+
+    async def __call__(
+        self, form: istio.Form, pieces: AsyncIterator[bytes], *, of: int = 1, limit: int = istio.LIMIT
+    ) -> Looked:
+        """What is in a layer of this form, the last of so many, of which at most `limit` bytes are inflated.
+
+        Raises CheckFailed, StoreError, and what the pieces raise when they cannot be read.
+        """
 
 
-# What the agent inflates at most takes no more than this when it is packed.
-_ENOUGH = istio.LIMIT + (4 << 20)
+class Source(Protocol):
+    """Where the parts of an image are read from."""
+
+    async def manifest(self, descriptor: Descriptor) -> bytes:
+        """The bytes of a manifest that an index names."""
+
+    def blob(self, descriptor: Descriptor) -> AsyncIterator[bytes]:
+        """The bytes of a layer, in pieces."""
+
+
+class Foreseen(Protocol):
+    """Knows what was found in some layers already."""
+
+    async def __call__(self, layer: istio.Layer) -> Looked | None:
+        """What was found in this one, if anything was."""
+
+
+async def nothing_foreseen(layer: istio.Layer) -> Looked | None:
+    """Knows no layer."""
+    del layer
+    return None
 
 
 async def inspect(
-    manifest: Manifest,
-    source: Source,
-    into: BinaryIO,
-    spool: Callable[[], BinaryIO],
-    foreseen: Foreseen | None = None,
+    manifest: Manifest, source: Source, look: Look, foreseen: Foreseen = nothing_foreseen
 ) -> Findings:
     """Take an image or an index apart and judge it.
 
-    The module is written to `into`, a real file; `spool` opens another one for the packed layer.
-    `foreseen` may know a layer already.
-    Raises what the source raises when a part cannot be read.
+    Raises what the source raises when a part cannot be read, and what `look` raises.
     """
     image: Descriptor | None = None
     for _ in range(MAX_NESTED):
@@ -117,81 +149,51 @@ async def inspect(
             break
         child = istio.child(manifest)
         if isinstance(child, Problem):
-            return _refused(child)
+            return Findings(refused(child))
         image = child
         manifest = manifests.parse(await source.manifest(child), child.media_type)
     else:
-        return _refused(_NESTED)
+        return Findings(refused(_NESTED))
     layer = istio.layer(manifest)
     if isinstance(layer, Problem):
-        return replace(_refused(layer, image=image), layers=manifest.layers)
-    if foreseen and (known := await foreseen(layer)):
-        with known.module:
-            await asyncio.to_thread(_copy, known.module, into)
-        return replace(known.findings, layer=layer.descriptor, image=image, layers=manifest.layers)
-    taken = await _take(layer, source, into, spool)
-    oversized = taken.oversized
-    if layer.otherwise and isinstance(taken.found, Problem) and not taken.settled:
-        second = await _take(layer.otherwise, source, into, spool)
-        if isinstance(second.found, Extracted):
-            taken, layer = second, layer.otherwise
-    found = await asyncio.to_thread(judged, taken.found, into)
+        return Findings(refused(layer), image=image, layers=manifest.layers)
+    looked = await foreseen(layer) or await _looked(layer, source, look)
+    verdicts, oversized = looked.verdicts, looked.oversized
+    if layer.otherwise and not looked.extracted and not looked.settled:
+        second = await _looked(layer.otherwise, source, look)
+        if second.extracted:
+            looked, layer, verdicts = second, layer.otherwise, second.verdicts
     if oversized:
-        found = replace(found, verdicts=tuple(_crashed(verdict, oversized) for verdict in found.verdicts))
-    return replace(
-        found, layer=layer.descriptor if found.module else None, image=image, layers=manifest.layers
-    )
+        verdicts = tuple(_crashed(verdict, oversized) for verdict in verdicts)
+    found_in = layer.descriptor if looked.facts else None
+    return Findings(verdicts, looked.facts, found_in, image, manifest.layers)
 
 
-def inspect_module(data: bytes | memoryview | mmap.mmap, sha256: str | None = None) -> Findings:
+def inspect_module(
+    data: bytes | memoryview | mmap.mmap, sha256: str | None = None, *, code_is_valid: bool = False
+) -> Findings:
     """Judge a bare module, as Envoy meets it; `sha256` (hexadecimal) is computed when it is not given.
 
-    Consumers differ only in how large a module they take.
+    Consumers differ only in how large a module they take. See `wasm.judge` for `code_is_valid`.
     """
     try:
         module = read(data, sha256)
     except NotAModule as refusal:
-        return _refused(refusal.problem)
-    problems = judge(module, data)
-    return Findings(
-        tuple(
-            Verdict(consumer, (*_some(_TOO_LARGE[consumer](module.size)), *problems))
-            for consumer in CONSUMERS
-        ),
-        module,
+        return Findings(refused(refusal.problem))
+    problems = judge(module, data, code_is_valid=code_is_valid)
+    verdicts = (
+        Verdict(consumer, (*_some(_TOO_LARGE[consumer](module.size)), *problems)) for consumer in CONSUMERS
     )
+    return Findings(tuple(verdicts), facts.of(module))
 
 
-async def _take(
-    layer: istio.Layer, source: Source, into: BinaryIO, spool: Callable[[], BinaryIO]
-) -> Unpacked:
-    with spool() as packed:
-        async for piece in source.blob(layer.descriptor):
-            await asyncio.to_thread(packed.write, piece)
-            if packed.tell() > _ENOUGH:
-                break
-        return await asyncio.to_thread(_unpack, layer, packed, into)
+def refused(problem: Problem) -> tuple[Verdict, ...]:
+    """The verdicts where there is no module: Envoy by URL gets the one that was taken out of the image."""
+    return tuple(Verdict(consumer, (problem,)) for consumer in CONSUMERS)
 
 
-def _unpack(layer: istio.Layer, packed: BinaryIO, into: BinaryIO) -> Unpacked:
-    for file in (packed, into):
-        file.seek(0)
-    into.truncate()
-    return archive.unpack(layer, packed, into)
-
-
-def _copy(module: BinaryIO, into: BinaryIO) -> None:
-    module.seek(0)
-    shutil.copyfileobj(module, into, 1 << 20)
-
-
-def judged(found: Extracted | Problem, into: BinaryIO) -> Findings:
-    """The findings on what a layer gave, its module being in the file `into`."""
-    if isinstance(found, Problem):
-        return _refused(found)
-    into.flush()
-    with mmap.mmap(into.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        return inspect_module(data, found.sha256)
+async def _looked(layer: istio.Layer, source: Source, look: Look) -> Looked:
+    return await look(layer.form, source.blob(layer.descriptor), of=layer.of)
 
 
 def _crashed(verdict: Verdict, oversized: tuple[str, int]) -> Verdict:
@@ -203,8 +205,3 @@ def _crashed(verdict: Verdict, oversized: tuple[str, int]) -> Verdict:
 
 def _some(problem: Problem | None) -> tuple[Problem, ...]:
     return (problem,) if problem else ()
-
-
-def _refused(problem: Problem, *, image: Descriptor | None = None) -> Findings:
-    # Envoy by URL gets the module that was taken out of the image: without one it gets none.
-    return Findings(tuple(Verdict(consumer, (problem,)) for consumer in CONSUMERS), image=image)

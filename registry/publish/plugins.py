@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from registry.publish.inspect import RULES, Findings
-from registry.verdict import Problem, Verdict
-from registry.wasm import facts
+from registry.verdict import Verdict
 from registry.wasm.facts import Facts
 from storage.digest import Digest
 from storage.errors import DigestInvalid
@@ -69,7 +68,7 @@ def of(findings: Findings, image: Digest | None) -> Plugin:
     return Plugin(
         image=findings.image.digest if findings.image else image,
         verdicts=findings.verdicts,
-        facts=facts.of(findings.module) if findings.module else None,
+        facts=findings.facts,
         layer=findings.layer.digest if findings.layer else None,
         layers=_remembered(findings.layers, findings.layer),
     )
@@ -86,10 +85,7 @@ def to_record(found: Found) -> dict[str, Any]:
         "layer": str(found.layer) if found.layer else None,
         "layers": [layer.to_json() for layer in found.layers],
         # A list: records sort their fields, and the order of the consumers counts.
-        "verdicts": [
-            {"consumer": verdict.consumer, "problems": [problem.to_json() for problem in verdict.problems]}
-            for verdict in found.verdicts
-        ],
+        "verdicts": [verdict.to_json() for verdict in found.verdicts],
     }
 
 
@@ -102,10 +98,7 @@ def from_record(record: Mapping[str, Any] | None) -> Found | None:
     try:
         found = Plugin(
             image=Digest.parse(record["image"]) if record["image"] is not None else None,
-            verdicts=tuple(
-                Verdict(str(verdict["consumer"]), tuple(map(Problem.from_json, verdict["problems"])))
-                for verdict in record["verdicts"]
-            ),
+            verdicts=tuple(map(Verdict.from_json, record["verdicts"])),
             facts=Facts.from_json(record["module"]) if record["module"] is not None else None,
             layer=Digest.parse(record["layer"]) if record["layer"] is not None else None,
             layers=tuple(

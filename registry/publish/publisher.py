@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar, cast
+from typing import TypeVar, cast
 
 from registry.publish import refusals
-from registry.publish.examiner import Examined, Examiner, keep_module, note
-from registry.publish.plugins import Attachment, Plugin
+from registry.publish.examiner import Examiner, keep
+from registry.publish.plugins import Attachment, Found, Plugin
 from registry.publish.policy import Decision, Policy, decide
 from registry.publish.signatures import Signer
 from registry.signing.cosign import signature_tag
@@ -24,7 +23,6 @@ from storage.errors import (
     ManifestBlobUnknown,
     ManifestInvalid,
     ManifestUnknown,
-    StoreError,
 )
 from storage.manifest import Manifest
 from storage.repositories import Repository
@@ -64,10 +62,10 @@ class Publisher:
         self._examiner = examiner
         self._signer = signer
         self.policy_of = policy_of
-        self._under_way: set[asyncio.Task[None]] = set()
 
     async def push(self, repository: Repository, push: Push) -> Receipt:
-        """Take a manifest in; raises ManifestInvalid, ManifestBlobUnknown, DigestInvalid, StoreError.
+        """Take a manifest in; raises ManifestInvalid, ManifestBlobUnknown, DigestInvalid, CheckFailed,
+        StoreError.
 
         When it returns, the manifest, its findings, its signature and its tags are in the store. What is
         refused or warned of is kept for who asks why.
@@ -88,21 +86,16 @@ class Publisher:
         if missing and not policy.sparse:
             raise ManifestBlobUnknown([str(digest) for digest in missing])
 
-        async with contextlib.AsyncExitStack() as held:
-            decision, examined = await self._judge(repository, manifest, digest, policy, push, held)
-            # Nothing names these yet but digests, so they are written together.
-            descriptor, _, _ = await _together(
-                repository.put(manifest, push.body, digest),
-                self._sign(repository, digest, decision),
-                _note(repository, digest, examined),
-            )
-            tags = push.tags if isinstance(push.reference, Digest) else (push.reference, *push.tags)
-            for tag in dict.fromkeys(tags):
-                await repository.tag(tag, descriptor)
-            if examined:
-                # Made from what is stored at any time: nobody has to wait for it.
-                self._later(_keep_module(repository, examined, held.pop_all()))
-        found = examined.found if examined else None
+        decision, found = await self._judge(repository, manifest, digest, policy, push)
+        # Nothing names these yet but digests, so they are written together.
+        descriptor, _, _ = await _together(
+            repository.put(manifest, push.body, digest),
+            self._sign(repository, digest, decision),
+            _note(repository, digest, found),
+        )
+        tags = push.tags if isinstance(push.reference, Digest) else (push.reference, *push.tags)
+        for tag in dict.fromkeys(tags):
+            await repository.tag(tag, descriptor)
         outcome = "attachment" if isinstance(found, Attachment) else "accepted"
         codes = [problem.code for problem in decision.problems]
         pin = found.image if isinstance(found, Plugin) else None
@@ -117,11 +110,10 @@ class Publisher:
         digest: Digest,
         policy: Policy,
         push: Push,
-        held: contextlib.AsyncExitStack,
-    ) -> tuple[Decision, Examined | None]:
-        """What the policy makes of what was found; `held` keeps that open. Raises ManifestInvalid."""
+    ) -> tuple[Decision, Found | None]:
+        """What was found, and what the policy makes of it; raises ManifestInvalid, CheckFailed."""
         try:
-            examined = await held.enter_async_context(self._examiner.examined(repository, manifest, digest))
+            found = await self._examiner.examine(repository, manifest, digest)
         except (BlobUnknown, ManifestUnknown) as absent:
             if not policy.sparse:  # deleted since it was looked for; or even put back meanwhile
                 gone = await repository.missing(manifest) or [named.digest for named in manifest.blobs()]
@@ -129,37 +121,24 @@ class Publisher:
             # Sparse: what is not here cannot be judged, and so is not signed.
             problem = Problem("not-checked", f"not checked: {absent.message}", "")
             return Decision(False, (problem,), is_warning=policy.mode != "off"), None
-        if isinstance(examined.found, Plugin):
+        if isinstance(found, Plugin):
             reference = f"{self._signer.host}/{repository.name}:{_tag_of(push)}"
-            return decide(policy, examined.found.findings, digest, reference), examined
-        return Decision(loads=False), examined
+            return decide(policy, found.findings, digest, reference), found
+        return Decision(loads=False), found
 
     async def _sign(self, repository: Repository, digest: Digest, decision: Decision) -> None:
         """Store the signature of what loads; its tag names a digest that nobody can pull yet."""
         if decision.loads and (signature := await self._signer.store(repository, digest)):
             await repository.tag(signature_tag(digest), signature)
 
-    def _later(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work)
-        self._under_way.add(task)
-        task.add_done_callback(self._under_way.discard)
 
-
-async def _note(repository: Repository, digest: Digest, examined: Examined | None) -> None:
-    if examined:
-        await note(repository, digest, examined.found)
-
-
-async def _keep_module(repository: Repository, examined: Examined, held: contextlib.AsyncExitStack) -> None:
-    try:
-        async with held:
-            await keep_module(repository, examined)
-    except StoreError as error:
-        _log.warning("a module was not kept: repository=%s: %s", repository.name, error)
+async def _note(repository: Repository, digest: Digest, found: Found | None) -> None:
+    if found:
+        await keep(repository, digest, found)
 
 
 async def _together(first: Awaitable[A], second: Awaitable[B], third: Awaitable[C]) -> tuple[A, B, C]:
-    """What all three give. All have ended when one of their failures is raised: they share a file."""
+    """What all three give. All have ended when one of their failures is raised."""
     found = await asyncio.gather(first, second, third, return_exceptions=True)
     for failure in found:
         if isinstance(failure, BaseException):

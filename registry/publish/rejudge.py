@@ -17,7 +17,14 @@ from registry.publish.plugins import Attachment, Found, Plugin
 from registry.verdict import Verdict
 from storage import manifest as manifests
 from storage.digest import Digest
-from storage.errors import BlobUnknown, ManifestInvalid, ManifestUnknown, StoreFull, StoreUnavailable
+from storage.errors import (
+    BlobUnknown,
+    CheckFailed,
+    ManifestInvalid,
+    ManifestUnknown,
+    StoreFull,
+    StoreUnavailable,
+)
 from storage.repositories import Repository
 from storage.store import Store
 
@@ -49,7 +56,7 @@ class Broken:
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """A manifest that could not be judged because the store's copy is damaged."""
+    """A manifest that could not be judged: the store's copy is damaged, or the check itself failed."""
 
     repository: str
     digest: Digest
@@ -147,7 +154,7 @@ class Rejudge:
             return
         except StoreFull:
             raise
-        except (StoreUnavailable, ManifestInvalid) as damage:
+        except (StoreUnavailable, ManifestInvalid, CheckFailed) as damage:
             self.counts.seen += 1
             self.counts.unreadable += 1
             still.unreadable.append(Unreadable(repository.name, digest, damage.message))
@@ -167,12 +174,12 @@ class Rejudge:
         for child in dict.fromkeys(child.digest for child in manifest.manifests):
             await self._child(repository, child)
         try:
-            async with self._examiner.examined(repository, manifest, digest) as examined:
-                await keep(repository, digest, examined)
+            found = await self._examiner.examine(repository, manifest, digest)
         except (BlobUnknown, ManifestUnknown):
             return None
+        await keep(repository, digest, found)
         self.counts.anew += 1
-        return examined.found
+        return found
 
     async def _child(self, repository: Repository, digest: Digest) -> None:
         if plugins.from_record(await repository.derived.find(digest)) is None:

@@ -24,7 +24,7 @@ class Signer:
     async def store(self, repository: Repository, digest: Digest) -> Descriptor | None:
         """Store the manifest of signatures that cosign's tag is to name; None when it names ours already.
 
-        What others signed stays in it.
+        What others signed stays in it. Whoever calls stores what is signed, and so enters the catalog.
         """
         signature = cosign.sign(f"{self.host}/{repository.name}", digest, self.key)
         existing = await _existing(repository, cosign.signature_tag(digest))
@@ -33,7 +33,7 @@ class Signer:
             return None
         manifest = manifests.parse(new.manifest, manifests.OCI_MANIFEST)
         stored, _, _ = await asyncio.gather(
-            repository.put(manifest, new.manifest, Digest.of(new.manifest)),
+            repository.put(manifest, new.manifest, Digest.of(new.manifest), listed=True),
             repository.blobs.put(new.payload),
             repository.blobs.put(new.config),
         )

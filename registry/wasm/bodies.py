@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from registry.wasm.looks import HEADER
+from registry.wasm.module import Buffer
 from registry.wasm.reader import Reader
 from registry.wasm.sections import CODE, Section, sections
+
+_TRAP = b"\x03\x00\x00\x0b"  # three bytes: no locals, unreachable, end
 
 
 def section_of(view: memoryview, number: int) -> Section | None:
@@ -46,6 +50,20 @@ def code_of(view: memoryview) -> tuple[Section, bytes] | None:
     """The code section and its content."""
     found = section_of(view, CODE)
     return (found, bytes(view[found.start : found.end])) if found else None
+
+
+def without_code(data: Buffer) -> bytes:
+    """A readable module with the shortest code in every body: one that traps."""
+    with memoryview(data) as view:
+        before = HEADER
+        for section in sections(view):
+            if section.id == CODE:
+                count = Reader(bytes(view[section.start : section.end])).unsigned()
+                content = leb(count) + _TRAP * count
+                code = bytes((CODE,)) + leb(len(content)) + content
+                return b"".join((view[:before], code, view[section.end :]))
+            before = section.end
+        return bytes(view)
 
 
 def locals_of(body: bytes) -> tuple[int, bytes]:

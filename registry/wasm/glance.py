@@ -56,8 +56,9 @@ def _has_abi(view: memoryview) -> bool:
     found = _sections(view, stop=EXPORT)
     if not found or found[-1][0] != EXPORT:
         return False
-    _, start, end = found[-1]
-    reader = Reader(view[start:end], start)
+    # It reads on where the section ends before its last export.
+    _, start, _ = found[-1]
+    reader = Reader(view[start:], start)
     count = reader.unsigned()
     reader.skip(count)
     reader.pos -= count

@@ -17,13 +17,14 @@ from registry.wasm.reader import Malformed
 from registry.wasm.sdk import Sdk, guess
 
 
-def judge(module: Module, data: Buffer) -> tuple[Problem, ...]:
+def judge(module: Module, data: Buffer, *, code_is_valid: bool = False) -> tuple[Problem, ...]:
     """Why Envoys would not load the module whose bytes are `data`, in the order of their own checks.
 
-    A problem that only some releases have names them (`Problem.envoys`); empty when all load it.
+    A problem that only some releases have names them (`Problem.envoys`); empty when all load it. Code that
+    is known to be valid is not validated again.
     """
     sdk = guess(module)
-    invalid = validity.problem(module, data)
+    invalid = validity.problem(module, data, code_is_valid=code_is_valid)
     with memoryview(data) as view:
         return (
             *abi.problems(module, sdk),

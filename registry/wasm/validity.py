@@ -15,6 +15,7 @@ from wasmtime import Module as Validator
 
 from registry.verdict import Problem
 from registry.wasm import legacy, limits
+from registry.wasm.bodies import without_code
 from registry.wasm.module import Buffer, Module, beyond_limits
 from registry.wasm.reader import BeyondLimit, Malformed
 from registry.wasm.sections import stripped
@@ -43,9 +44,15 @@ _FEATURE = re.compile(r"disabled|enabled|requires? the|required for|not supporte
 _SHOWN = 90
 
 
-def problem(module: Module, data: Buffer) -> Problem | None:
-    """Why V8 would not take the bytes of a module that was read, or None when it does."""
-    says = _validate(data)
+def problem(module: Module, data: Buffer, *, code_is_valid: bool = False) -> Problem | None:
+    """Why V8 would not take the bytes of a module that was read, or None when it does.
+
+    Where the code is known to be valid (see `registry.wasm.ahead`), only the rest is to be validated.
+    """
+    if code_is_valid and _validate(without_code(data)) is None:
+        says = None
+    else:
+        says = _validate(stripped(data if isinstance(data, bytes) else bytes(data)))
     with memoryview(data) as view:
         try:
             if says and "legacy" in says.lower():
@@ -62,6 +69,11 @@ def problem(module: Module, data: Buffer) -> Problem | None:
     return _invalid(says)
 
 
+def prepare() -> None:
+    """Have ready what is made once in a process."""
+    _engine()
+
+
 def _invalid(says: str) -> Problem:
     if _FEATURE.search(says):
         fix = "Turn that feature off in the compiler: V8 in Envoy has not got it."
@@ -70,10 +82,15 @@ def _invalid(says: str) -> Problem:
     return Problem("wasm-invalid", f"{_INVALID}: {says[:_SHOWN]}.", fix)
 
 
-def _validate(data: Buffer) -> str | None:
+def is_valid(data: bytes) -> bool:
+    """Whether wasmtime takes the bytes as they are."""
+    return _validate(data) is None
+
+
+def _validate(data: bytes) -> str | None:
     """What is wrong with the bytes in wasmtime's words, or None."""
     try:
-        Validator.validate(_engine(), stripped(data if isinstance(data, bytes) else bytes(data)))
+        Validator.validate(_engine(), data)
     except WasmtimeError as error:
         return str(error).splitlines()[0]
     return None

@@ -10,12 +10,15 @@ from hypothesis import given, note
 from hypothesis import strategies as st
 
 from registry.publish.inspect import CONSUMERS, inspect_module
+from registry.wasm.ahead import Ahead
 from tests.fuzz.amount import EXAMPLES, fuzz, watched
 from tests.fuzz.modules import module
 
 MOST_TEXT = 400
 """Characters of the longest problem with its fix. Docker shows 200: the rules' own tests see to that."""
 MOST_GROWTH = 24 << 20
+PIECE = 100
+"""Bytes of a piece in which a module comes to who validates ahead."""
 
 
 def judge(data: bytes) -> None:
@@ -23,11 +26,15 @@ def judge(data: bytes) -> None:
     note(f"the module: {data.hex()}")
     with watched():
         found = inspect_module(data)
+        ahead = Ahead()
+        for at in range(0, len(data), PIECE):
+            ahead.add(data[at : at + PIECE])
+        assert inspect_module(data, code_is_valid=ahead.code_is_valid()) == found
     assert [verdict.consumer for verdict in found.verdicts] == list(CONSUMERS)
     for problem in found.problems:
         assert problem.code and problem.message and problem.fix
         assert len(str(problem)) <= MOST_TEXT
-    if found.module is None:
+    if found.facts is None:
         assert not found.ok
 
 

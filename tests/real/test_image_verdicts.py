@@ -5,11 +5,9 @@ from __future__ import annotations
 import asyncio
 import gzip
 import hashlib
-import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, cast
 
 import pytest
 
@@ -35,6 +33,7 @@ from tests.registry.consumers.build import (
 )
 from tests.registry.consumers.lies import LIES, STRICTER
 from tests.registry.consumers.shapes import HOSTILE, RAW_CONFIG, SHAPES
+from tests.registry.publish.looks import InThread
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 
@@ -73,20 +72,16 @@ def every(shape: Shape) -> Iterator[Shape]:
 
 
 def ours(shape: Shape) -> Ours:
-    def spool() -> BinaryIO:
-        return cast(BinaryIO, tempfile.TemporaryFile())
-
-    with spool() as into:
-        try:
-            manifest = parse(shape.body, shape.media_type)
-            found = asyncio.run(inspect(manifest, _Parts(shape), into, spool))
-        except ManifestInvalid:
-            return Ours(frozenset())
+    try:
+        manifest = parse(shape.body, shape.media_type)
+        found = asyncio.run(inspect(manifest, _Parts(shape), InThread()))
+    except ManifestInvalid:
+        return Ours(frozenset())
     takers = frozenset(verdict.consumer for verdict in found.verdicts if verdict.ok)
-    if not found.module:
+    if not found.facts:
         return Ours(takers)
     digest = found.image.digest.hex if found.image else shape.digest.removeprefix("sha256:")
-    return Ours(takers, found.module.sha256, digest)
+    return Ours(takers, found.facts.sha256, digest)
 
 
 def serve(registry: Anything, shape: Shape, repository: str) -> str:

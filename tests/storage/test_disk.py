@@ -6,7 +6,6 @@ import os
 import resource
 import shutil
 import signal
-import subprocess
 import sys
 import threading
 from collections.abc import Awaitable, Callable, Iterator
@@ -14,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from storage import disk
+from storage import disk, paths
+from storage.digest import Digest
 from storage.disk import DiskDriver
 from storage.driver import CHUNK, ObjectExists, ObjectMissing, StageBusy, Witness
 from storage.errors import StoreFull, StoreUnavailable
@@ -66,6 +66,17 @@ async def test_keys_are_paths(driver: DiskDriver, place: Folder) -> None:
     await driver.delete("u/1")
     assert {path.name for path in place.root.iterdir()} == {"a", "u", "temp", "locks"}
     assert not any((place.root / "a").iterdir())
+
+
+async def test_folders_that_are_there_before_their_objects(tmp_path: Path) -> None:
+    folders = paths.blob_folders("sha256")
+    assert paths.blob(Digest.of(b"x")).rpartition("/")[0] in folders
+    for _ in range(2):
+        driver = DiskDriver(tmp_path, folders)
+        assert len([name for name in folders if (tmp_path / name).is_dir()]) == 256
+    assert (await driver.children("blobs/sha256", limit=2)).names == ("00", "01")
+    await driver.put("a/b", b"x")
+    assert await driver.get("a/b") == b"x"
 
 
 async def test_no_more_lock_files_than_their_cap(driver: DiskDriver, place: Folder) -> None:
@@ -430,20 +441,6 @@ async def test_a_stage_keeps_what_was_written_before_the_store_was_full(
         await driver.extend("u/1", 0, pieces(BIG[:200_000], BIG[200_000:CHUNK]))
     assert await driver.staged("u/1") == file_limit
     assert await collect(driver.read_staged("u/1")) == BIG[:file_limit]
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 1 MB."""
-    folder = tmp_path / "small"
-    folder.mkdir()
-    made = shutil.which("mount") and subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", folder], capture_output=True
-    )
-    if not made or made.returncode:
-        pytest.skip("mounting a small file system needs root")
-    yield folder
-    subprocess.run(["umount", folder], check=True)
 
 
 async def test_a_full_disk(small_disk: Path) -> None:

@@ -16,6 +16,7 @@ OTHER = Digest.of(b"two", "sha512")
 
 KEYS = {
     "catalog": paths.catalog("a/b"),
+    "blob_folders": paths.blob_folders("sha256")[int(DIGEST.hex[:2], 16)],
     "blob": paths.blob(DIGEST),
     "upload": paths.upload("a/b", "sha256-0123"),
     "refusals": paths.refusals("a/b"),
@@ -29,7 +30,7 @@ KEYS = {
     "referrer": paths.referrer("a/b", DIGEST, OTHER),
     "derived": paths.derived("a/b", DIGEST),
 }
-FOLDERS = ("manifests", "tags", "referrers", "refusals")
+FOLDERS = ("blob_folders", "manifests", "tags", "referrers", "refusals")
 REPOSITORIES = ["a", "a/b", "a/tags", "a/tags/b", "a/blobs", "a-b", "a.b", "a_b", "a/manifests/v1"]
 
 COMPONENT = r"[a-z0-9]{1,3}(?:(?:\.|_|__|-{1,2})[a-z0-9]{1,2}){0,2}"
@@ -75,6 +76,7 @@ def test_the_keys_are_as_written_here() -> None:
     one, two = DIGEST.hex, OTHER.hex
     assert {
         "catalog": "catalog/a.b",
+        "blob_folders": f"blobs/sha256/{one[:2]}",
         "blob": f"blobs/sha256/{one[:2]}/{one}",
         "upload": "uploads/sha256-0123.c14cddc033f64b9d",
         "refusals": "refusals/a.b",

@@ -52,6 +52,16 @@ async def test_a_manifest_of_sha512(repository: Repository) -> None:
     assert await outcome(repository.find(Digest.of(body))) is ManifestUnknown
 
 
+async def test_who_lists_the_repository_himself(
+    store: Store, repository: Repository, driver: DiskDriver
+) -> None:
+    body = image(LAYER)
+    await repository.put(manifests.parse(body, ""), body, Digest.of(body), listed=True)
+    assert (await store.catalog()).names == ()
+    await put(repository, body)
+    assert (await store.catalog()).names == (repository.name,)
+
+
 async def test_the_same_manifest_again_adds_nothing(repository: Repository, driver: DiskDriver) -> None:
     body = image(LAYER, subject=SUBJECT)
     await put(repository, body, "v1")

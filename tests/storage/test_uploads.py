@@ -376,3 +376,25 @@ async def test_a_second_writer_is_told_where_the_upload_stands(uploads: Uploads,
         UploadOutOfOrder: 3,
     }
     assert (await uploads.find("team/a", session.id)).offset == 11
+
+
+async def test_the_pieces_that_are_stored_grow(driver: DiskDriver, uploads: Uploads) -> None:
+    """A small body is stored while it comes, a large one in few steps."""
+    sizes: list[int] = []
+    extend = driver.extend
+
+    async def measured(key: str, offset: int, source: AsyncIterator[bytes]) -> int:
+        async def pieces() -> AsyncIterator[bytes]:
+            async for piece in source:
+                sizes.append(len(piece))
+                yield piece
+
+        return await extend(key, offset, pieces())
+
+    driver.extend = measured  # type: ignore[method-assign]
+    session = await uploads.start("team/a")
+    step = 64 << 10
+    await uploads.extend(session, pieces(*(bytes(step) for _ in range(64))))
+    assert sizes[:4] == [128 << 10, 256 << 10, 512 << 10, CHUNK]
+    assert sum(sizes) == 64 * step
+    assert max(sizes) == CHUNK

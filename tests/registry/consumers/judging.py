@@ -52,4 +52,5 @@ def _taken(shape: Shape, found: Layer, consumer: str) -> tuple[bytes, Extracted]
 
 def _unpacked(shape: Shape, found: Layer) -> tuple[Unpacked, bytes]:
     into = io.BytesIO()
-    return unpack(found, io.BytesIO(shape.blobs[str(found.descriptor.digest)]), into), into.getvalue()
+    content = io.BytesIO(shape.blobs[str(found.descriptor.digest)])
+    return unpack(found.form, content, into, of=found.of), into.getvalue()

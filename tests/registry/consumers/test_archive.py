@@ -11,7 +11,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from registry.consumers.archive import Extracted, copy_raw, extract
-from registry.consumers.istio import Form, Layer
 from registry.verdict import Problem
 from storage.digest import Digest
 from storage.manifest import Descriptor
@@ -54,8 +53,7 @@ def test_shape(shape: Shape, consumer: str) -> None:
 
 def _extract(content: bytes, limit: int = 1 << 20, step: int = 0, layers: int = 1) -> Extracted | Problem:
     parts = [content[at : at + step] for at in range(0, len(content), step)] if step else [content]
-    last = Layer(DESCRIPTOR, Form.TAR_GZIP, layers)
-    return extract(parts, io.BytesIO(), limit, layer=last).found
+    return extract(parts, io.BytesIO(), limit, of=layers).found
 
 
 @pytest.mark.parametrize("step", [1, 7, 512])

@@ -6,16 +6,14 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
-from tempfile import TemporaryFile
-from typing import Any, BinaryIO, cast
+from typing import Any
 
 import pytest
 
 from registry.publish import examiner as examiner_module
 from registry.publish import plugins
-from registry.publish.examiner import Examiner
 from registry.publish.inspect import Findings
-from registry.publish.plugins import Attachment, Found, Plugin
+from registry.publish.plugins import Attachment, Plugin
 from storage import paths
 from storage.digest import Digest
 from storage.disk import DiskDriver
@@ -24,6 +22,7 @@ from storage.repositories import Repository
 from storage.store import Store
 from tests.registry.consumers.build import OCI_LAYER, PLUGIN, Shape, image, layer
 from tests.registry.consumers.shapes import ATTESTATION, B
+from tests.registry.publish.looks import examiner
 from tests.registry.wasm.binary import custom
 
 IMAGE = image("a plugin", [(OCI_LAYER, layer(("plugin.wasm", PLUGIN + custom("here"))))], None)
@@ -54,10 +53,6 @@ def repository(driver: Reads) -> Repository:
     return Store(driver, upload_limit=1 << 30).repository("team/wasm")
 
 
-def spool() -> BinaryIO:
-    return cast(BinaryIO, TemporaryFile())
-
-
 async def stored(repository: Repository, shape: Shape) -> Manifest:
     for data in shape.blobs.values():
         await repository.blobs.put(data)
@@ -68,18 +63,18 @@ async def stored(repository: Repository, shape: Shape) -> Manifest:
 
 async def known(repository: Repository, digest: Digest) -> Plugin | None:
     descriptor, _ = await repository.find(digest)
-    return await Examiner(spool).plugin(repository, descriptor)
+    return await examiner().plugin(repository, descriptor)
 
 
 async def test_a_herd_takes_an_image_apart_once(driver: Reads, repository: Repository) -> None:
     await stored(repository, IMAGE)
-    examiner = Examiner(spool)
+    at_work = examiner()
     descriptor, _ = await repository.find(DIGEST)
-    found = await asyncio.gather(*(examiner.plugin(repository, descriptor) for _ in range(20)))
+    found = await asyncio.gather(*(at_work.plugin(repository, descriptor) for _ in range(20)))
     assert {plugin.module for plugin in found if plugin} == {MODULE}
     packed = Digest.parse(IMAGE.manifest["layers"][0]["digest"])
     assert driver.read_keys == [paths.blob(packed)]
-    assert await examiner.plugin(repository, descriptor) == found[0]
+    assert await at_work.plugin(repository, descriptor) == found[0]
     assert driver.read_keys == [paths.blob(packed)], "the record was not kept"
 
 
@@ -97,12 +92,12 @@ async def test_a_module_that_is_gone_is_taken_out_again(driver: Reads, repositor
     assert plugin is not None
     descriptor, _ = await repository.find(DIGEST)
     await driver.delete(paths.blob(MODULE))
-    examiner = Examiner(spool)
+    at_work = examiner()
     driver.read_keys.clear()
-    assert await asyncio.gather(*(examiner.has_module(repository, descriptor, plugin) for _ in range(20)))
+    assert await asyncio.gather(*(at_work.has_module(repository, descriptor, plugin) for _ in range(20)))
     assert len(driver.read_keys) == 1, "a herd takes it out once"
     assert await driver.get(paths.blob(MODULE)) == PLUGIN + custom("here")
-    assert await examiner.has_module(repository, descriptor, plugin)
+    assert await at_work.has_module(repository, descriptor, plugin)
     assert len(driver.read_keys) == 1
 
 
@@ -113,7 +108,7 @@ async def test_a_module_whose_layer_is_gone(driver: Reads, repository: Repositor
     descriptor, _ = await repository.find(DIGEST)
     await driver.delete(paths.blob(MODULE))
     await repository.blobs.delete(Digest.parse(IMAGE.manifest["layers"][0]["digest"]))
-    assert not await Examiner(spool).has_module(repository, descriptor, plugin)
+    assert not await examiner().has_module(repository, descriptor, plugin)
 
 
 async def test_an_attachment_is_no_plugin(repository: Repository) -> None:
@@ -134,24 +129,21 @@ async def test_an_index_of_attachments_is_one_where_their_records_are_of_other_r
     child = {"mediaType": attested.media_type, "digest": ATTESTATION.digest, "size": len(ATTESTATION.body)}
     body = json.dumps({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [child]}).encode()
     assert await repository.derived.find(Digest.parse(ATTESTATION.digest)) is None
-    async with Examiner(spool).examined(repository, parse(body, ""), Digest.of(body)) as examined:
-        assert examined.found == Attachment()
+    assert await examiner().examine(repository, parse(body, ""), Digest.of(body)) == Attachment()
 
 
 async def test_an_index_with_an_image_of_other_rules_is_judged(repository: Repository) -> None:
     image = await stored(repository, IMAGE)
     child = {"mediaType": image.media_type, "digest": IMAGE.digest, "size": len(IMAGE.body)}
     body = json.dumps({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [child]}).encode()
-    async with Examiner(spool).examined(repository, parse(body, ""), Digest.of(body)) as examined:
-        assert isinstance(examined.found, Plugin)
+    assert isinstance(await examiner().examine(repository, parse(body, ""), Digest.of(body)), Plugin)
 
 
 async def test_of_an_index_each_child_is_looked_at_once(driver: Reads, repository: Repository) -> None:
     """However often an index names the same attachment, and whatever that costs to read."""
     attested = await stored(repository, ATTESTATION)
     digest = Digest.parse(ATTESTATION.digest)
-    async with Examiner(spool).examined(repository, attested, digest) as examined:
-        await examiner_module.keep(repository, digest, examined)
+    await examiner_module.keep(repository, digest, await examiner().examine(repository, attested, digest))
     child = {"mediaType": attested.media_type, "digest": ATTESTATION.digest, "size": len(ATTESTATION.body)}
     body = json.dumps({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [child] * 5000}).encode()
     asked: list[str] = []
@@ -162,8 +154,7 @@ async def test_of_an_index_each_child_is_looked_at_once(driver: Reads, repositor
         return await get(key)
 
     driver.get = counted  # type: ignore[method-assign]
-    async with Examiner(spool).examined(repository, parse(body, ""), Digest.of(body)) as examined:
-        assert examined.found == Attachment()
+    assert await examiner().examine(repository, parse(body, ""), Digest.of(body)) == Attachment()
     assert asked == [paths.derived(repository.name, digest)]
 
 
@@ -171,7 +162,7 @@ async def test_few_images_are_taken_apart_at_a_time(
     driver: Reads, repository: Repository, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     manifest = await stored(repository, IMAGE)
-    examiner = Examiner(spool)
+    at_work = examiner()
     at_once = [0]
     inner = examiner_module.inspect
 
@@ -183,9 +174,5 @@ async def test_few_images_are_taken_apart_at_a_time(
 
     monkeypatch.setattr(examiner_module, "inspect", counted)
 
-    async def examine() -> Found:
-        async with examiner.examined(repository, manifest, DIGEST) as examined:
-            return examined.found
-
-    await asyncio.gather(*(examine() for _ in range(20)))
+    await asyncio.gather(*(at_work.examine(repository, manifest, DIGEST) for _ in range(20)))
     assert max(at_once) == examiner_module.AT_ONCE

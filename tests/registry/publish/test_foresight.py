@@ -3,24 +3,42 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 from collections.abc import AsyncIterator
-from typing import BinaryIO
 
 import pytest
 
-from registry.consumers.istio import Form, Layer
+from registry.consumers.istio import LIMIT, Form, Layer
 from registry.publish import foresight as foresight_module
 from registry.publish.foresight import Foresight
 from registry.publish.inspect import Looked, inspect_module
 from storage.digest import Digest
+from storage.errors import CheckFailed, StoreFull
 from storage.manifest import Descriptor
 from tests.registry.consumers.build import PLUGIN, layer
-from tests.registry.publish.test_examiner import spool
+from tests.registry.publish.looks import InThread
 from tests.registry.wasm.binary import custom
 
 PACKED = layer(("plugin.wasm", PLUGIN))
 EMPTY = layer(("readme", b"no plugin"))
+
+
+class Slow(InThread):
+    """Looks into nothing before it may; counts who has come."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.may = asyncio.Event()
+        self.given_up = 0
+
+    async def __call__(
+        self, form: Form, pieces: AsyncIterator[bytes], *, of: int = 1, limit: int = LIMIT
+    ) -> Looked:
+        try:
+            await self.may.wait()
+        except asyncio.CancelledError:
+            self.given_up += 1
+            raise
+        return await super().__call__(form, pieces, of=of, limit=limit)
 
 
 async def pieces(data: bytes, size: int = 1000) -> AsyncIterator[bytes]:
@@ -36,20 +54,23 @@ def asked(digest: Digest, form: Form = Form.TAR_GZIP) -> Layer:
     return Layer(Descriptor("", digest, 1), form)
 
 
+async def settled() -> None:
+    """All that was begun has ended."""
+    others = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+    await asyncio.gather(*others, return_exceptions=True)
+
+
 @pytest.mark.parametrize(
     ("data", "form"), [(PACKED, Form.TAR_GZIP), (PLUGIN, Form.RAW)], ids=["tar+gzip", "raw"]
 )
 @pytest.mark.parametrize("size", [1, 1000], ids=["byte by byte", "at once"])
 async def test_a_layer_with_a_plugin_is_foreseen_once(data: bytes, form: Form, size: int) -> None:
-    foresight = Foresight(spool)
+    foresight = Foresight(InThread())
     digest = Digest.of(data)
     assert await watched(foresight, data, size) == data
     found = await foresight.looked(asked(digest, form))
-    assert found is not None
-    with found.module as module:
-        module.seek(0)
-        assert module.read() == PLUGIN
-    assert found.findings.verdicts == inspect_module(PLUGIN).verdicts
+    expected = inspect_module(PLUGIN)
+    assert found is not None and (found.verdicts, found.facts) == (expected.verdicts, expected.facts)
     assert await foresight.looked(asked(digest, form)) is None
 
 
@@ -57,6 +78,7 @@ async def test_a_layer_with_a_plugin_is_foreseen_once(data: bytes, form: Form, s
     ("data", "digest", "form"),
     [
         pytest.param(PACKED, Digest.of(PACKED), Form.RAW, id="asked for in another form"),
+        pytest.param(PACKED, Digest.of(PACKED, "sha512"), Form.TAR_GZIP, id="asked for by another digest"),
         pytest.param(EMPTY, Digest.of(EMPTY), Form.TAR_GZIP, id="without a plugin"),
         pytest.param(b"{}", Digest.of(b"{}"), Form.TAR_GZIP, id="a configuration"),
         pytest.param(b"\x1f", Digest.of(b"\x1f"), Form.TAR_GZIP, id="half a sign"),
@@ -65,130 +87,104 @@ async def test_a_layer_with_a_plugin_is_foreseen_once(data: bytes, form: Form, s
     ],
 )
 async def test_what_is_not_foreseen(data: bytes, digest: Digest, form: Form) -> None:
-    foresight = Foresight(spool)
+    foresight = Foresight(InThread())
     assert await watched(foresight, data) == data
     assert await foresight.looked(asked(digest, form)) is None
+    await settled()
 
 
-async def test_a_large_layer_is_not_held(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_it_is_looked_into_while_it_comes() -> None:
+    look = InThread()
+    source = Foresight(look).watching(pieces(PACKED, 100))
+    await anext(source)
+    await asyncio.sleep(0)
+    assert look.asked == 1
+    await source.aclose()
+    await settled()
+
+
+async def test_a_large_layer_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(foresight_module, "MAX_PACKED", len(PACKED) - 1)
-    foresight = Foresight(spool)
-    await watched(foresight, PACKED)
+    foresight = Foresight(InThread())
+    assert await watched(foresight, PACKED, 100) == PACKED
     assert await foresight.looked(asked(Digest.of(PACKED))) is None
+    await settled()
 
 
 async def test_a_layer_that_inflates_to_much_is_left_to_its_manifest(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(foresight_module, "MAX_MODULE", len(PLUGIN) - 1)
-    foresight = Foresight(spool)
+    foresight = Foresight(InThread())
     await watched(foresight, PACKED)
     assert await foresight.looked(asked(Digest.of(PACKED))) is None
 
 
-async def test_no_room_to_look_ahead() -> None:
-    def full() -> BinaryIO:
-        raise OSError(28, "No space left on device")
+@pytest.mark.parametrize("error", [CheckFailed("it ended."), StoreFull("no room.")], ids=repr)
+async def test_what_cannot_be_looked_into_is_left_to_its_manifest(error: Exception) -> None:
+    class Failing(InThread):
+        async def __call__(
+            self, form: Form, pieces: AsyncIterator[bytes], *, of: int = 1, limit: int = LIMIT
+        ) -> Looked:
+            raise error
 
-    foresight = Foresight(full)
+    foresight = Foresight(Failing())
     assert await watched(foresight, PACKED) == PACKED
     assert await foresight.looked(asked(Digest.of(PACKED))) is None
 
 
-class Spools:
-    """Temporary files, and whether they were closed."""
-
-    def __init__(self) -> None:
-        self.opened: list[BinaryIO] = []
-
-    def __call__(self) -> BinaryIO:
-        self.opened.append(spool())
-        return self.opened[-1]
-
-
-async def test_few_layers_are_kept_and_the_others_closed() -> None:
-    spools = Spools()
-    foresight = Foresight(spools)
+async def test_few_findings_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(foresight_module, "MOST", 4)
+    foresight = Foresight(InThread())
     layers = [layer(("plugin.wasm", PLUGIN + custom(str(number)))) for number in range(10)]
     for data in layers:
         await watched(foresight, data)
         await settled()
     found = [await foresight.looked(asked(Digest.of(data))) for data in layers]
-    kept = [number for number, looked in enumerate(found) if looked]
-    assert kept == list(range(10 - foresight_module.MOST, 10))
-    await settled()
-    assert [file.closed for file in spools.opened].count(False) == foresight_module.MOST
-    _close(found)
+    assert [number for number, looked in enumerate(found) if looked] == [6, 7, 8, 9]
 
 
-async def test_a_layer_whose_manifest_does_not_come_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_findings_are_kept_for_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(foresight_module, "SECONDS", 0.0)
-    spools = Spools()
-    foresight = Foresight(spools)
+    foresight = Foresight(InThread())
     await watched(foresight, PACKED)
-    await settled()
+    await asyncio.sleep(0.01)
     assert await foresight.looked(asked(Digest.of(PACKED))) is None
-    assert [file.closed for file in spools.opened] == [True]
-
-
-async def test_the_manifest_whose_push_is_given_up_leaves_nothing_open() -> None:
-    spools = Spools()
-    foresight = Foresight(spools)
-    await watched(foresight, PACKED)
-    asking = asyncio.create_task(foresight.looked(asked(Digest.of(PACKED))))
-    await asyncio.sleep(0)
-    asking.cancel()
-    await asyncio.gather(asking, return_exceptions=True)
     await settled()
-    assert [file.closed for file in spools.opened] == [True]
 
 
-async def settled() -> None:
-    """All that was begun has ended, and what it left has been told."""
-    for _ in range(20):
-        others = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
-        await asyncio.gather(*others)
-        await asyncio.sleep(0.005)
-    gc.collect()
+async def test_a_manifest_does_not_wait_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(foresight_module, "PATIENCE", 0.01)
+    look = Slow()
+    foresight = Foresight(look)
+    await watched(foresight, PACKED)
+    assert await foresight.looked(asked(Digest.of(PACKED))) is None
+    await settled()
+    assert look.given_up == 1
 
 
-def _close(found: list[Looked | None]) -> None:
-    for looked in found:
-        if looked:
-            looked.module.close()
+async def test_an_upload_that_ends_early_is_given_up() -> None:
+    look = Slow()
+    foresight = Foresight(look)
+
+    async def broken() -> AsyncIterator[bytes]:
+        yield PACKED
+        raise ConnectionError
+
+    with pytest.raises(ConnectionError):
+        async for _ in foresight.watching(broken()):
+            await asyncio.sleep(0)
+    await settled()
+    assert look.given_up == 1
 
 
-async def test_what_comes_at_once_is_not_all_looked_into(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each is work for a thread, and its bytes are held until then."""
-    begun: list[Digest] = []
-    looking = asyncio.Event()
-
-    async def waiting(digest: Digest, data: bytes) -> None:
-        begun.append(digest)
-        await looking.wait()
-
-    foresight = Foresight(spool)
-    monkeypatch.setattr(foresight, "_look_in_thread", waiting)
+async def test_what_comes_at_once_is_not_all_looked_into() -> None:
+    """Each is work for a process, and its bytes are held until then."""
+    look = Slow()
+    foresight = Foresight(look)
     layers = [layer(("plugin.wasm", PLUGIN + custom(str(number)))) for number in range(20)]
     await asyncio.gather(*(watched(foresight, data) for data in layers))
-    await asyncio.sleep(0)
-    assert len(begun) == foresight_module.MOST
-    looking.set()
+    look.may.set()
     await settled()
+    assert look.asked == foresight_module.AT_ONCE
     await watched(foresight, PACKED)
     await settled()
-    assert begun[-1] == Digest.of(PACKED)
-
-
-async def test_bytes_that_are_held_for_all_have_a_cap(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(foresight_module, "MAX_HELD", 2 * len(PACKED))
-    foresight = Foresight(spool)
-    slow = [foresight.watching(pieces(PACKED + bytes(9), len(PACKED))) for _ in range(3)]
-    for source in slow:
-        await anext(source)
-    assert foresight._held <= foresight_module.MAX_HELD
-    for source in slow:
-        await source.aclose()
-    assert foresight._held == 0
-    await watched(foresight, PACKED)
-    found = await foresight.looked(asked(Digest.of(PACKED)))
-    assert found is not None
-    found.module.close()
+    assert look.asked == foresight_module.AT_ONCE + 1

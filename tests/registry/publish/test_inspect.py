@@ -1,12 +1,12 @@
 import io
-import tempfile
 from collections.abc import AsyncIterator
-from typing import BinaryIO, cast
+from typing import BinaryIO
 
 import pytest
 
 from registry.consumers import envoy
 from registry.publish.inspect import CONSUMERS, MAX_NESTED, Findings, inspect, inspect_module
+from registry.publish.look import Here
 from registry.verdict import Problem, Verdict
 from registry.wasm.judge import judge
 from registry.wasm.module import read
@@ -16,6 +16,7 @@ from tests.registry.consumers.build import OTHER, PLUGIN, Shape, image, index, s
 from tests.registry.consumers.judging import code_for
 from tests.registry.consumers.lies import INVALID, LIES
 from tests.registry.consumers.shapes import AMD64, GOOD, HOSTILE, RAW, RAW_CONFIG, SHAPES, TEXT, B
+from tests.registry.publish.looks import spool
 
 
 class Parts:
@@ -44,13 +45,10 @@ class Parts:
             yield data[at : at + 100]
 
 
-def spool() -> BinaryIO:
-    return cast(BinaryIO, tempfile.TemporaryFile())
-
-
 async def inspected(shape: Shape, parts: Parts | None = None) -> tuple[Findings, bytes]:
     with spool() as into:
-        found = await inspect(parse(shape.body, shape.media_type), parts or Parts(shape), into, spool)
+        look = Here(into, spool)
+        found = await inspect(parse(shape.body, shape.media_type), parts or Parts(shape), look)
         into.seek(0)
         return found, into.read()
 
@@ -66,10 +64,10 @@ async def test_what_is_found_in_an_image(shape: Shape) -> None:
         assert [problem.code for problem in verdict.problems] == ([code] if code else [])
     assert found.ok is (shape.code is None)
     if code_for(shape, "envoy"):
-        assert found.module is None and found.layer is None
+        assert found.facts is None and found.layer is None
         return
     assert module == PLUGIN
-    assert found.module is not None and f"sha256:{found.module.sha256}" == sha256(PLUGIN)
+    assert found.facts is not None and f"sha256:{found.facts.sha256}" == sha256(PLUGIN)
     assert found.layer is not None and str(found.layer.digest) in shape_blobs(shape)
     if shape.children:
         assert found.image is not None and found.image.digest != shape.digest
@@ -141,11 +139,11 @@ def test_a_bare_module(data: bytes, verdicts: list[list[str]] | None) -> None:
     assert tuple(verdict.consumer for verdict in found.verdicts) == CONSUMERS
     if verdicts is None:
         assert not found.ok
-        assert found.module is None
+        assert found.facts is None
         return
     assert [[problem.code for problem in verdict.problems] for verdict in found.verdicts] == verdicts
     assert found.ok is not any(verdicts)
-    assert found.module is not None and found.module.size == len(data)
+    assert found.facts is not None and found.facts.size == len(data)
 
 
 def test_problems_are_told_once_and_in_order() -> None:
@@ -166,6 +164,7 @@ async def test_layers_are_packed_and_unpacked_in_files_alone() -> None:
 
     shape = image("C", [RAW_CONFIG, RAW], None)
     with spool() as into:
-        found = await inspect(parse(shape.body, shape.media_type), Parts(shape), into, counted)
+        look = Here(into, counted)
+        found = await inspect(parse(shape.body, shape.media_type), Parts(shape), look)
     assert found.ok and opened == 1
     assert isinstance(into, io.IOBase) and into.closed

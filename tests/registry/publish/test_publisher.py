@@ -2,34 +2,40 @@
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import json
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import pytest
 from starlette.applications import Starlette
 
 from registry import app as composition
 from registry.keyring import signing_key
-from registry.publish.examiner import Examiner
+from registry.publish.inspect import Looked
 from registry.publish.plugins import Plugin, from_record
 from registry.settings import Settings
 from registry.signing.cosign import signature_tag
 from storage.digest import Digest
 from storage.disk import DiskDriver
 from storage.driver import Page, Stat
-from storage.errors import ManifestUnknown, StoreError, StoreFull, StoreUnavailable
+from storage.errors import (
+    CheckFailed,
+    ManifestUnknown,
+    RegistryError,
+    StoreError,
+    StoreFull,
+    StoreUnavailable,
+)
 from storage.manifest import OCI_MANIFEST, Manifest, parse
 from storage.repositories import Repository
 from storage.store import Store
 from tests.registry.consumers.build import OCI_LAYER, PLUGIN, Shape, descriptor, image, index, layer
 from tests.registry.consumers.shapes import AMD64, ARM64, ATTESTATION, BAD, B
-from tests.registry.publish.test_examiner import spool
+from tests.registry.publish.looks import InThread, examiner
 from tests.registry.wasm.binary import custom
 
 NAME = "team/wasm"
@@ -146,6 +152,7 @@ class Wired:
 @pytest.fixture
 async def wired(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Wired:
     log = Log()
+    monkeypatch.setattr(composition, "Inspectors", InThread)
     monkeypatch.setattr(composition, "DiskDriver", recording(log))
     store = Store(DiskDriver(tmp_path), upload_limit=1 << 30)
     await store.open()
@@ -164,7 +171,6 @@ async def test_the_order_of_a_push(wired: Wired) -> None:
     """Blob, row, link; the record; signature, its tag; the tag; and only then the acknowledgement."""
     await content(wired.repository, PLUGIN_IMAGE)
     status, headers, _ = await wired.put(PLUGIN_IMAGE)
-    await others_ended()
     assert (status, headers["docker-content-digest"]) == (201, PLUGIN_IMAGE.digest)
     log = wired.log
     begun = [call[1:] for call in log.calls if call[0] == "begin"]
@@ -192,10 +198,9 @@ async def test_the_order_of_a_push(wired: Wired) -> None:
     for part in (signed["config"], *signed["layers"]):
         digest = Digest.parse(part["digest"])
         assert log.at("end", digest.hex) < log.at("begin", signature)
-    module = f"blobs/sha256/{MODULE.hex[:2]}/{MODULE.hex}"
-    writes = [call for call in log.calls if call[1] in ("put", "put_stream") and call[2] != module]
+    writes = [call for call in log.calls if call[1] in ("put", "put_stream")]
     assert writes[-1] == ("end", "put", tag)
-    assert log.at("end", module), "it is kept, whenever that is"
+    assert not [call for call in log.calls if MODULE.hex in call[2]], "nobody has asked for the module yet"
 
 
 async def test_each_push_leaves_a_line(wired: Wired, caplog: pytest.LogCaptureFixture) -> None:
@@ -229,13 +234,6 @@ async def test_each_push_leaves_a_line(wired: Wired, caplog: pytest.LogCaptureFi
         f"pin={B.digest} outcome=accepted problems=-",
         "pin=- outcome=refused problems=no-linux-amd64",
     ]
-    await others_ended()
-
-
-async def others_ended() -> None:
-    """What a push leaves to be done after its acknowledgement is done."""
-    others = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
-    await asyncio.gather(*others, return_exceptions=True)
 
 
 async def whole(repository: Repository, shape: Shape, tag: str = "v1") -> bool:
@@ -253,7 +251,7 @@ async def whole(repository: Repository, shape: Shape, tag: str = "v1") -> bool:
         return True
     plugin = from_record(await repository.derived.find(stored.descriptor.digest))
     assert isinstance(plugin, Plugin) and plugin.module is not None
-    assert await Examiner(spool).has_module(repository, stored.descriptor, plugin)
+    assert await examiner().has_module(repository, stored.descriptor, plugin)
     signatures = await repository.get(signature_tag(stored.descriptor.digest))
     assert not await repository.missing(parse(signatures.body, OCI_MANIFEST))
     return True
@@ -275,6 +273,7 @@ async def test_a_failure_at_any_call_leaves_nothing_incomplete(
         store = Store(DiskDriver(folder), upload_limit=1 << 30)
         await store.open()
         signing_key([], folder)
+        monkeypatch.setattr(composition, "Inspectors", InThread)
         monkeypatch.setattr(composition, "DiskDriver", recording(log))
         app, _ = composition.wire(Settings(storage={"url": str(folder)}))  # type: ignore[arg-type]
         wired = Wired(app, log, store.repository(NAME))
@@ -290,11 +289,9 @@ async def test_a_failure_at_any_call_leaves_nothing_incomplete(
             (said,) = body["errors"]
             assert (said["code"], bool(headers["retry-after"])) == ("UNAVAILABLE", True)
             assert said["message"] == "injected. Wait."
-        await others_ended()
         log.fails_at = None
         assert await whole(wired.repository, shape) or status == expected, log.calls
         assert (await wired.put(shape))[0] == 201
-        await others_ended()
         assert await whole(wired.repository, shape)
         assert not list((folder / "temp").iterdir())
         at += 1
@@ -324,14 +321,22 @@ async def test_a_layer_that_goes_during_a_push_is_no_way_around(
     assert not await whole(wired.repository, B)
 
 
-async def test_no_room_to_take_an_image_apart(wired: Wired, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [(StoreFull("no room."), 507), (CheckFailed("it ended."), 503)],
+    ids=["full", "failed"],
+)
+async def test_an_image_that_cannot_be_looked_into(
+    wired: Wired, monkeypatch: pytest.MonkeyPatch, error: RegistryError, expected: int
+) -> None:
+    async def fail(*_: object, **__: object) -> Looked:
+        raise error
+
     await content(wired.repository, B)
-
-    def full(**_: object) -> BinaryIO:
-        return Path("/dev/full").open("w+b")
-
-    monkeypatch.setattr(composition.tempfile, "TemporaryFile", full)
-    status, _, body = await wired.put(B)
-    assert (status, body["errors"][0]["code"]) == (507, "UNAVAILABLE")
+    monkeypatch.setattr("registry.api.errors._log.error", lambda *_, **__: None)
+    monkeypatch.setattr(InThread, "__call__", fail)
+    status, headers, body = await wired.put(B)
+    assert (status, body["errors"][0]["code"], headers["retry-after"]) == (expected, "UNAVAILABLE", "5")
+    assert not await whole(wired.repository, B)
     monkeypatch.undo()
     assert (await wired.put(B))[0] == 201

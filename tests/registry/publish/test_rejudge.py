@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import BinaryIO, cast
 
 import pytest
 
 from registry.publish import plugins, rejudge
-from registry.publish.examiner import Examiner
 from registry.publish.plugins import Attachment, Plugin
 from registry.publish.rejudge import Broken, Counts, Rejudge, Unreadable
 from registry.verdict import Problem, Verdict
@@ -23,6 +20,7 @@ from storage.repositories import Repository
 from storage.store import Store
 from tests.registry.consumers.build import OCI_LAYER, PLUGIN, Shape, image, index, layer
 from tests.registry.consumers.shapes import ATTESTATION
+from tests.registry.publish.looks import examiner
 from tests.registry.wasm.binary import HEADER, custom
 
 AMD64 = {"os": "linux", "architecture": "amd64"}
@@ -75,7 +73,7 @@ class Run:
     def __init__(self, store: Store, *envoys: str) -> None:
         self.told: list[tuple[str, int]] = []
         self._envoys = envoys or ("1.40",)
-        self.work = Rejudge(store, Examiner(_spool), self._asked, self._tell)
+        self.work = Rejudge(store, examiner(), self._asked, self._tell)
 
     def _asked(self, _: str, found: Sequence[Verdict]) -> tuple[Verdict, ...]:
         return tuple(verdict.among(self._envoys) for verdict in found)
@@ -89,10 +87,6 @@ class Run:
     @property
     def counts(self) -> Counts:
         return self.work.counts
-
-
-def _spool() -> BinaryIO:
-    return cast(BinaryIO, tempfile.TemporaryFile())
 
 
 async def test_nothing_is_stored(store: Store) -> None:

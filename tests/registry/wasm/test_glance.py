@@ -31,6 +31,11 @@ ABI = exports(("proxy_abi_version_0_2_1", 0, 0))
         pytest.param(module(section(7, leb(1 << 20))), CORRUPTED, id="many exports announced"),
         pytest.param(module(section(7, b"\x01\x7f")), CORRUPTED, id="an export's name is cut"),
         pytest.param(module(section(7, b"\x01" + name("x") + b"\x00")), CORRUPTED, id="an export is cut"),
+        pytest.param(
+            module(section(7, b"\x01" + name("x") + b"\x00"), types()),
+            UNKNOWN_ABI,
+            id="an export goes on in the next section",
+        ),
     ],
 )
 def test_words(data: bytes, says: str) -> None:

@@ -132,6 +132,7 @@ def _sections() -> Iterator[tuple[str, bytes]]:
         yield f"a byte after the last of the {title} section", assembled(**{title: longer})
         more = head + leb(len(content)) + bytes((content[0] + 1,)) + content[1:]
         yield f"one more announced in the {title} section", assembled(**{title: more})
+    yield "no ABI, and the last export goes on in the next section", assembled(export=section(7, b"\1\1x\0"))
     for number in (14, 15, 64, 127, 128, 255):
         yield f"section {number}", assembled(start=section(number, b"") + START)
     yield "start with a byte more", assembled(start=section(8, b"\0\0"))
