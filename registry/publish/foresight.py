@@ -19,7 +19,7 @@ MAX_PACKED = 8 << 20
 MAX_MODULE = 64 << 20
 """Bytes that are inflated ahead, at most."""
 AT_ONCE = 4
-"""Layers that are looked into at a time, at most."""
+"""Layers that are looked into, or wait for that, at a time, at most."""
 MOST = 64
 """Findings that are kept for a manifest to come, at most."""
 SECONDS = 30.0

@@ -19,8 +19,8 @@ from registry.publish.inspector import ABANDON, AHEAD, LENGTH, message
 from storage.errors import CheckFailed
 from storage.files import failures_told
 
-MOST = 4
-"""Processes of a server, at most; there are as many as layers were ever looked into at a time."""
+MOST = min(os.cpu_count() or 1, 4)
+"""Processes, at most, of 20 MB and what a layer needs; as many as layers were ever looked into at a time."""
 
 _COMMAND = (sys.executable, "-m", "registry.publish.inspector")
 # It needs no more of our environment, and what else is there may be secret.

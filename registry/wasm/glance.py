@@ -17,7 +17,6 @@ UNKNOWN_ABI = "Envoy: Missing or unknown Proxy-Wasm ABI version"
 INVALID = "Envoy: Failed to load Wasm bytecode"
 
 _ABI_EXPORTS = frozenset(f"proxy_abi_version_{abi}".encode() for abi in ABIS)
-_ENOUGH = 1 << 20
 _MOST_SECTIONS = 10_000
 
 
@@ -26,10 +25,11 @@ def words(view: memoryview) -> str:
     try:
         if not _has_abi(view):
             return UNKNOWN_ABI
-        for section, start, end in _sections(view, stop=-1):
+        for section, start, _ in _sections(view, stop=-1):
             if section == CUSTOM:
-                reader = Reader(bytes(view[start : min(end, start + _ENOUGH)]), start)
-                reader.skip(reader.unsigned())
+                # Where its title ends is held against the end of the module, not of the section.
+                reader = Reader(view[start:], start)
+                reader.skip(names.number(reader))
         return CORRUPTED if names.broken(view) else INVALID
     except Malformed:
         return CORRUPTED
@@ -56,17 +56,22 @@ def _has_abi(view: memoryview) -> bool:
     found = _sections(view, stop=EXPORT)
     if not found or found[-1][0] != EXPORT:
         return False
-    # It reads on where the section ends before its last export.
-    _, start, _ = found[-1]
+    _, start, end = found[-1]
     reader = Reader(view[start:], start)
-    count = reader.unsigned()
-    reader.skip(count)
-    reader.pos -= count
+    size = end - start
+    count = _within(reader, size)
     for _ in range(count):
-        name = reader.take(length) if (length := reader.unsigned()) else b""
-        if len(name) != length:
-            raise Malformed(f"an export's name before byte {reader.place} is cut short")
+        name = reader.take(_within(reader, size))
+        # Kind and index are read on where the section has ended.
         if reader.byte() == 0 and name in _ABI_EXPORTS:
             return True
-        reader.unsigned()
+        names.number(reader)
     return False
+
+
+def _within(reader: Reader, size: int) -> int:
+    """A number of bytes that follow it within `size`; raises Malformed when there are not so many."""
+    found = names.number(reader)
+    if reader.pos + found > size:
+        raise Malformed(f"{found} bytes are announced before byte {reader.place}, there are not so many")
+    return found

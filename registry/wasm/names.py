@@ -41,7 +41,7 @@ def broken(view: memoryview) -> str | None:
 def _read(data: bytes, base: int) -> None:
     reader = Reader(data, base)
     while not reader.at_end():
-        subsection, size = reader.byte(), _number(reader)
+        subsection, size = reader.byte(), number(reader)
         start = reader.pos
         if subsection != _FUNCTIONS:
             reader.skip(size)
@@ -54,15 +54,16 @@ def _read(data: bytes, base: int) -> None:
                 reader.skip(len(found))
                 left -= _RUN
                 continue
-            _number(reader)
-            reader.skip(_number(reader))
+            number(reader)
+            reader.skip(number(reader))
             left -= 1
         if reader.pos != start + size:
             raise Malformed(f"the functions at byte {base + start} do not take {size} bytes")
 
 
-def _number(reader: Reader) -> int:
-    number = reader.unsigned()
-    if number >= _MOST:
-        raise Malformed(f"the number {number} before byte {reader.place} is over 30 bits")
-    return number
+def number(reader: Reader) -> int:
+    """A number as Envoy reads it; raises Malformed for one of more than 30 bits."""
+    found = reader.unsigned()
+    if found >= _MOST:
+        raise Malformed(f"the number {found} before byte {reader.place} is over 30 bits")
+    return found

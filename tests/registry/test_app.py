@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import gzip
 import io
 import os
@@ -49,14 +48,15 @@ def test_how_it_is_known(server: dict[str, object], host: str) -> None:
     assert known_as(Settings(server=server)) == host  # type: ignore[arg-type]
 
 
-def test_judging_again_needs_content_that_is_there(tmp_path: Path) -> None:
+async def test_judging_again_needs_content_that_is_there(tmp_path: Path) -> None:
     settings = Settings(storage={"url": str(tmp_path / "data")})  # type: ignore[arg-type]
     with pytest.raises(StoreUnavailable, match="is no storage of a registry"):
-        judging(settings)
-    assert list(tmp_path.iterdir()) == [], "nothing is made"
-    asyncio.run(Store(DiskDriver(tmp_path / "data"), upload_limit=1).open())
-    store, _ = judging(settings)
-    asyncio.run(store.ready())
+        async with judging(settings):
+            pass
+    assert list(tmp_path.iterdir()) == [], "nothing is made"  # noqa: ASYNC240
+    await Store(DiskDriver(tmp_path / "data"), upload_limit=1).open()
+    async with judging(settings) as (store, _):
+        await store.ready()
 
 
 class TestStart:
@@ -178,6 +178,7 @@ class TestHostile:
         shapes = [*HOSTILE, *(image(name, [(OCI_LAYER, data)], "-") for name, data in hostile().items())]
         for shape in shapes:
             registry.content(shape)
+        registry.put("v1", shapes[0].body, shapes[0].media_type)  # whoever looks into it has begun to work
         before, memory = files(store), resident(server.process.pid)
         for shape in shapes:
             answer = registry.put("v1", shape.body, shape.media_type)

@@ -5,6 +5,7 @@ from registry.cli import verdicts
 from registry.cli.asked import Asked
 from registry.publish.inspect import Findings, inspect_module
 from registry.verdict import Problem, Verdict
+from registry.wasm.module import read
 from tests.registry.wasm import binary
 
 OLD = Problem("old", "too old\x1b[31m", "wait", envoys=("1.36", "1.37"))
@@ -12,7 +13,7 @@ PUSH = Problem("push", "broken", "sidecargo push main.wasm HOST/REPO:TAG")
 
 
 def judged(*found: Verdict) -> Judged:
-    return Judged(Findings(found), None, None)
+    return Judged(Findings(found), None, None, None)
 
 
 def test_a_line_for_each_consumer_and_its_releases() -> None:
@@ -57,8 +58,9 @@ def test_a_fix_names_the_image() -> None:
 
 
 def test_the_module_and_what_to_pin() -> None:
-    result = Judged(inspect_module(binary.plugin()), None, None)
+    data = binary.plugin()
+    result = Judged(inspect_module(data), None, None, read(data))
     shown = "\n".join(verdicts.lines("x", result, Asked({"envoy": ("1.40",)})))
     assert "ABI 0_2_1, SDK unknown, 0 imports, 2 exports" in shown
-    assert result.findings.module
-    assert f"sha256 {result.findings.module.sha256}" in shown
+    assert result.findings.facts
+    assert f"sha256 {result.findings.facts.sha256}" in shown

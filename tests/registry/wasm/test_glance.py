@@ -27,6 +27,21 @@ ABI = exports(("proxy_abi_version_0_2_1", 0, 0))
         pytest.param(module(b"\x01"), CORRUPTED, id="no length"),
         pytest.param(module(ABI, section(0, b"")), CORRUPTED, id="custom section without a name"),
         pytest.param(module(ABI, section(0, b"\x05x")), CORRUPTED, id="its name is cut"),
+        pytest.param(
+            module(ABI, custom("name"), section(0, b"\x05x"), types(), types()),
+            INVALID,
+            id="a name that goes on in the next section, after the names of functions",
+        ),
+        pytest.param(
+            module(section(7, b"\x01" + name("x") + b"\x00\xff\xff\xff\xff\x07")),
+            CORRUPTED,
+            id="an export's index over 30 bits",
+        ),
+        pytest.param(
+            module(section(7, b"\x02" + name("x") + b"\x00"), types()),
+            CORRUPTED,
+            id="an export after one that goes on in the next section",
+        ),
         pytest.param(module(ABI, custom("name", b"\xff")), CORRUPTED, id="names"),
         pytest.param(module(section(7, leb(1 << 20))), CORRUPTED, id="many exports announced"),
         pytest.param(module(section(7, b"\x01\x7f")), CORRUPTED, id="an export's name is cut"),

@@ -133,6 +133,12 @@ def _sections() -> Iterator[tuple[str, bytes]]:
         more = head + leb(len(content)) + bytes((content[0] + 1,)) + content[1:]
         yield f"one more announced in the {title} section", assembled(**{title: more})
     yield "no ABI, and the last export goes on in the next section", assembled(export=section(7, b"\1\1x\0"))
+    yield (
+        "no ABI, and one more export after the section's end",
+        assembled(export=section(7, b"\2\1x\0")),
+    )
+    yield "no ABI, and an index over 30 bits", assembled(export=section(7, b"\1\1x\0\xff\xff\xff\xff\7"))
+    yield "an empty custom section after the names", assembled(start=custom("name") + section(0, b""))
     for number in (14, 15, 64, 127, 128, 255):
         yield f"section {number}", assembled(start=section(number, b"") + START)
     yield "start with a byte more", assembled(start=section(8, b"\0\0"))
