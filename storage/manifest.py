@@ -11,6 +11,7 @@ from typing import Any
 
 from storage.digest import Digest
 from storage.errors import DigestInvalid, ManifestInvalid
+from storage.names import quoted
 
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
@@ -178,13 +179,13 @@ def _media_type(document: Mapping[str, Any], content_type: str) -> str:
         raise ManifestInvalid("mediaType is not a string.")
     if own and sent and own != sent:
         raise ManifestInvalid(
-            f"its mediaType is {own[:60]!r}, but it was sent as {sent[:60]!r}.",
-            fix="Send it with its own type as Content-Type.",
+            f"its mediaType is {quoted(own)}, its Content-Type {quoted(sent)}.",
+            fix="Send it with its own type.",
         )
     media_type = own or sent
     if media_type not in MEDIA_TYPES:
         raise ManifestInvalid(
-            f"{media_type[:60]!r} is no type of manifest that this registry keeps.",
+            f"{quoted(media_type)} is no type of manifest that this registry keeps.",
             fix="Push an OCI image manifest or index, or Docker's of schema 2.",
         )
     return media_type

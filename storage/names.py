@@ -12,6 +12,11 @@ _COMPONENT = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*")
 _TAG = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}")
 
 
+def quoted(text: str, most: int = 62) -> str:
+    """What a client wrote as errors quote it: on one line, and cut to `most` characters."""
+    return repr(text[:most])[:most]
+
+
 def repository(text: str) -> str:
     """The name itself when it is well-formed; raises NameInvalid otherwise."""
     if len(text) > MAX_REPOSITORY:

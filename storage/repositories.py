@@ -15,6 +15,7 @@ from storage.digest import ALGORITHMS, Digest
 from storage.driver import Driver, ObjectExists, ObjectMissing, Witness
 from storage.errors import BlobUnknown, ManifestInvalid, ManifestUnknown, NameUnknown, StoreUnavailable
 from storage.manifest import Descriptor, Manifest
+from storage.names import quoted
 from storage.referrers import Referrers
 from storage.refusals import Refusals
 from storage.tags import Tags
@@ -212,5 +213,5 @@ def _refuse_other(said: Descriptor, size: int, media_type: str) -> None:
         raise ManifestInvalid(f"the manifest says that {said.digest} has {said.size} bytes; it has {size}.")
     if media_type not in ("", said.media_type):
         raise ManifestInvalid(
-            f"the index calls {said.digest} {said.media_type[:120]!r}; it was pushed as {media_type!r}."
+            f"the index says {quoted(said.media_type)} of {str(said.digest)[:19]}…, pushed as {media_type}."
         )

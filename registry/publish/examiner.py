@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
+from functools import partial
 from typing import Any, BinaryIO, TypeVar
 
 from registry.consumers import attachments, istio
+from registry.consumers.istio import Layer
 from registry.publish import plugins
 from registry.publish.foresight import Foresight
-from registry.publish.inspect import Look, inspect
+from registry.publish.inspect import Look, Looked, inspect
 from registry.publish.look import Here
 from registry.publish.plugins import Attachment, Found, Plugin
 from storage import manifest as manifests
@@ -76,8 +78,14 @@ class Examiner:
         if not anew and (known := await _known(repository, manifest, digest)):
             return known
         async with self._turns:
-            findings = await inspect(manifest, _Stored(repository), self._look, self.foresight.looked)
+            stored = _Stored(repository)
+            findings = await inspect(manifest, stored, self._look, partial(self._foreseen, stored))
         return plugins.of(findings, None if manifest.is_index else digest)
+
+    async def _foreseen(self, stored: _Stored, layer: Layer) -> Looked | None:
+        """What was foreseen of a layer that is here: whatever was uploaded elsewhere says nothing of it."""
+        await stored.must_have(layer.descriptor)
+        return await self.foresight.looked(layer)
 
     async def _found_anew(self, repository: Repository, stored: Descriptor) -> Plugin | None:
         try:
@@ -120,8 +128,17 @@ class _Stored:
 
     async def blob(self, descriptor: Descriptor) -> AsyncIterator[bytes]:
         blob = await self._repository.blobs.open(descriptor.digest)
-        async for piece in self._repository.blobs.read(blob):
-            yield piece
+        reader = self._repository.blobs.read(blob)
+        try:
+            async for piece in reader:
+                yield piece
+        finally:
+            if isinstance(reader, AsyncGenerator):
+                await reader.aclose()
+
+    async def must_have(self, descriptor: Descriptor) -> None:
+        """Raises BlobUnknown when the repository does not have it."""
+        await self._repository.blobs.find(descriptor.digest)
 
 
 async def _once(

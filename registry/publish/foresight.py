@@ -12,14 +12,15 @@ from dataclasses import dataclass
 
 from registry.consumers.istio import Form, Layer
 from registry.publish.inspect import Look, Looked
+from registry.publish.inspectors import MOST as MOST_PROCESSES
 from storage.digest import Digest, Hasher, hasher
 
 MAX_PACKED = 8 << 20
 """Bytes of a layer that is looked into ahead, at most: as many may be held until they are looked into."""
 MAX_MODULE = 64 << 20
 """Bytes that are inflated ahead, at most."""
-AT_ONCE = 4
-"""Layers that are looked into, or wait for that, at a time, at most."""
+AT_ONCE = MOST_PROCESSES
+"""Layers that are looked into at a time, at most: none waits for its turn, however slowly others come."""
 MOST = 64
 """Findings that are kept for a manifest to come, at most."""
 SECONDS = 30.0
@@ -71,16 +72,19 @@ class Foresight:
     async def looked(self, layer: Layer) -> Looked | None:
         """What was found in a layer, once: None where that has to be looked for now."""
         kept = self._kept.pop(layer.descriptor.digest, None)
-        if kept is None or kept.form is not layer.form:
+        if kept is None:
             return None
         kept.expiry.cancel()
-        done, _ = await asyncio.wait((kept.looking,), timeout=PATIENCE)
-        if not done:
-            kept.looking.cancel()
-        if not done or kept.looking.cancelled() or kept.looking.exception():
+        try:
+            if kept.form is layer.form:
+                await asyncio.wait((kept.looking,), timeout=PATIENCE)
+        finally:
+            kept.looking.cancel()  # nothing, where it has ended
+        if kept.form is not layer.form or not kept.looking.done() or kept.looking.cancelled():
             return None
-        found = kept.looking.result()
-        return found if found.facts else None
+        found = None if kept.looking.exception() else kept.looking.result()
+        # What is too large for us may be small enough for the agents.
+        return found if found and found.facts and not found.oversized else None
 
     def _begun(self, head: bytes) -> _Feed | None:
         form = next((form for sign, form in _FORMS if head.startswith(sign)), None)
@@ -135,8 +139,8 @@ class _Feed:
             self._waiting.put_nowait(piece)
 
     def end(self) -> asyncio.Task[Looked] | None:
-        """All has come: what is found, unless it was given up."""
-        if self._size > MAX_PACKED or self.looking.cancelled():
+        """All has come: what is found, unless it was given up or has ended before."""
+        if self._size > MAX_PACKED or self.looking.done():
             return None
         self._waiting.put_nowait(b"")
         return self.looking

@@ -4,7 +4,7 @@ No layer can keep the server waiting or end it: what one needs is this process's
 The other side is `registry.publish.inspectors`; the two talk over this one's standard input, in messages that
 begin with their length (four bytes, the first one the highest): what to look into as JSON, then the layer in
 pieces and an empty one, or ABANDON where the rest will not come. What was found goes back as JSON, or the
-number of the system's error as `{"errno": …}`; nothing of what was abandoned.
+number of the system's error as `{"errno": …}`, or `{}` for what was abandoned.
 """
 
 from __future__ import annotations
@@ -33,10 +33,6 @@ ABANDON = b"\xff" * LENGTH
 """The length of no message: what was begun is to be forgotten."""
 
 
-AHEAD = "ahead"
-"""The argument that says that nobody waits for the answers yet."""
-
-
 class Abandoned(Exception):
     """The rest of a layer does not come."""
 
@@ -47,9 +43,6 @@ def main() -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    if AHEAD in sys.argv[2:]:
-        # A kernel that is lazy to preempt would let a request wait for the end of our time slice.
-        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
     validity.prepare()
     with socket.socket(fileno=os.dup(sys.stdin.fileno())) as connection, connection.makefile("rwb") as stream:
         try:

@@ -126,3 +126,17 @@ def test_the_grammar_of_tags_is_the_specs(text: str) -> None:
         assert TAG.fullmatch(text)
     except RegistryError:
         assert not TAG.fullmatch(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("a b", "'a b'"),
+        ("a\nb", r"'a\nb'"),
+        ("x" * 100, "'" + "x" * 61),
+        ("\0" * 62, ("'" + r"\x00" * 62)[:62]),
+    ],
+    ids=["short", "two lines", "long", "long once it is written out"],
+)
+def test_what_errors_quote_has_a_limit(text: str, shown: str) -> None:
+    assert names.quoted(text) == shown

@@ -17,6 +17,7 @@ from registry.publish.plugins import Attachment, Plugin
 from storage import paths
 from storage.digest import Digest
 from storage.disk import DiskDriver
+from storage.errors import BlobUnknown
 from storage.manifest import OCI_INDEX, Manifest, parse
 from storage.repositories import Repository
 from storage.store import Store
@@ -176,3 +177,19 @@ async def test_few_images_are_taken_apart_at_a_time(
 
     await asyncio.gather(*(at_work.examine(repository, manifest, DIGEST) for _ in range(20)))
     assert max(at_once) == examiner_module.AT_ONCE
+
+
+async def test_what_was_uploaded_elsewhere_says_nothing_of_what_is_not_here(repository: Repository) -> None:
+    """A layer's findings are for who has it: else the same push would be judged and not by turns."""
+    at_work = examiner()
+    packed = IMAGE.blobs[IMAGE.manifest["layers"][0]["digest"]]
+
+    async def upload() -> AsyncIterator[bytes]:
+        yield packed
+
+    async for _ in at_work.foresight.watching(upload()):
+        pass
+    with pytest.raises(BlobUnknown):
+        await at_work.examine(repository, parse(IMAGE.body, ""), DIGEST)
+    await repository.blobs.put(packed)
+    assert isinstance(await at_work.examine(repository, parse(IMAGE.body, ""), DIGEST), Plugin)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import tarfile
 from collections.abc import AsyncIterator
 
 import pytest
@@ -14,7 +15,7 @@ from registry.publish.inspect import Looked, inspect_module
 from storage.digest import Digest
 from storage.errors import CheckFailed, StoreFull
 from storage.manifest import Descriptor
-from tests.registry.consumers.build import PLUGIN, layer
+from tests.registry.consumers.build import PLUGIN, info, layer, renumbered, squeezed, tar
 from tests.registry.publish.looks import InThread
 from tests.registry.wasm.binary import custom
 
@@ -129,6 +130,15 @@ async def test_what_cannot_be_looked_into_is_left_to_its_manifest(error: Excepti
     foresight = Foresight(Failing())
     assert await watched(foresight, PACKED) == PACKED
     assert await foresight.looked(asked(Digest.of(PACKED))) is None
+
+
+@pytest.mark.parametrize("claims", [100 << 20, 300 << 20], ids=["of what an agent reads", "more"])
+async def test_a_layer_with_an_entry_that_is_too_large_for_us_is_left_to_its_manifest(claims: int) -> None:
+    link = renumbered(tar(info("link", tarfile.SYMTYPE))[:512], 0, size=b"%011o" % claims)
+    data = squeezed(link + tar(("plugin.wasm", PLUGIN)))
+    foresight = Foresight(InThread())
+    await watched(foresight, data)
+    assert await foresight.looked(asked(Digest.of(data))) is None
 
 
 async def test_few_findings_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:

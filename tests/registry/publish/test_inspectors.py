@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import os
 import signal
 from collections.abc import AsyncIterator, Callable
@@ -158,7 +159,7 @@ async def test_who_is_cancelled_leaves_room_for_others(now: Inspectors) -> None:
 
 
 async def test_one_that_does_not_answer_is_ended(now: Inspectors, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(inspectors_module, "_SECONDS", 0.05)
+    monkeypatch.setattr(inspectors_module, "_FORGETS_SECONDS", 0.05)
     await now(Form.TAR_GZIP, pieces(PACKED))
     (stopped,) = processes()
     os.kill(stopped, signal.SIGSTOP)
@@ -196,3 +197,85 @@ async def test_nobody_waits_for_one_that_looks_ahead(tmp_path: Path, is_ahead: b
         await made(Form.TAR_GZIP, pieces(PACKED))
         (pid,) = processes()
         assert os.sched_getscheduler(pid) == (os.SCHED_IDLE if is_ahead else os.SCHED_OTHER)
+
+
+async def test_one_that_dies_with_pieces_unread_keeps_nobody_waiting(now: Inspectors) -> None:
+    for _ in range(2 * MOST):
+        await now(Form.TAR_GZIP, pieces(PACKED))
+        pid = next(iter(processes()))
+
+        async def killing(pid: int = pid) -> AsyncIterator[bytes]:
+            os.kill(pid, signal.SIGSTOP)
+            yield PACKED[:100]
+            await asyncio.sleep(0.01)
+            os.kill(pid, signal.SIGKILL)
+            await asyncio.sleep(0.05)
+            yield PACKED[100:]
+
+        with pytest.raises(CheckFailed):
+            await now(Form.TAR_GZIP, killing())
+    async with asyncio.timeout(10):
+        assert (await now(Form.TAR_GZIP, pieces(PACKED))).facts
+
+
+async def test_one_that_does_not_answer_in_time(now: Inspectors, monkeypatch: pytest.MonkeyPatch) -> None:
+    await now(Form.TAR_GZIP, pieces(PACKED))
+    monkeypatch.setattr(inspectors_module, "_ANSWERS_SECONDS", 0.05)
+    (pid,) = processes()
+    os.kill(pid, signal.SIGSTOP)
+    with pytest.raises(CheckFailed):
+        await now(Form.TAR_GZIP, pieces(PACKED))
+    monkeypatch.undo()
+    assert (await now(Form.TAR_GZIP, pieces(PACKED))).facts
+    assert pid not in processes()
+
+
+async def test_who_is_cancelled_when_all_was_sent(now: Inspectors) -> None:
+    await now(Form.TAR_GZIP, pieces(PACKED))
+    for _ in range(5):
+        (pid,) = processes()
+        os.kill(pid, signal.SIGSTOP)
+        task = asyncio.create_task(now(Form.TAR_GZIP, pieces(PACKED)))
+        await asyncio.sleep(0.02)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await until(lambda pid=pid: pid not in processes())  # type: ignore[misc]
+        assert (await now(Form.TAR_GZIP, pieces(PACKED))).facts
+
+
+async def test_no_process_is_to_be_had(now: Inspectors, monkeypatch: pytest.MonkeyPatch) -> None:
+    def none(*_: object, **__: object) -> None:
+        raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+    monkeypatch.setattr(inspectors_module.subprocess, "Popen", none)
+    for _ in range(2 * MOST):
+        with pytest.raises(CheckFailed, match="temporarily unavailable"):
+            await now(Form.TAR_GZIP, pieces(PACKED))
+    monkeypatch.undo()
+    assert (await now(Form.TAR_GZIP, pieces(PACKED))).facts
+
+
+async def test_the_source_is_closed(now: Inspectors) -> None:
+    closed = []
+
+    async def source() -> AsyncIterator[bytes]:
+        try:
+            yield PACKED[:100]
+            yield PACKED[100:]
+        finally:
+            closed.append(True)
+
+    await now(Form.TAR_GZIP, pieces(PACKED))
+    (pid,) = processes()
+    os.kill(pid, signal.SIGKILL)
+    with contextlib.suppress(CheckFailed):
+        await now(Form.TAR_GZIP, source())
+    assert closed == [True]
+
+
+async def test_modules_of_the_working_directory_are_not_taken(
+    now: Inspectors, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "json.py").write_text("raise SystemExit('taken')\n")
+    monkeypatch.chdir(tmp_path)
+    assert (await now(Form.TAR_GZIP, pieces(PACKED))).facts
