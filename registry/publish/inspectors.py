@@ -25,6 +25,7 @@ MOST = min(os.cpu_count() or 1, 4)
 
 # What it needs of our environment; what else is there may be secret.
 _ENVIRONMENT = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PYTHONHOME")
+_KEPT = str(32 << 20)
 _FORGETS_SECONDS = 5.0
 _ANSWERS_SECONDS = 120.0  # it has a minute of processor time, and may have to wait for that
 
@@ -185,6 +186,8 @@ class _Process:
 
 def _start(folder: Path, connection: socket.socket, *, ahead: bool) -> subprocess.Popen[bytes]:
     environment = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
+    # What one layer needed is kept for the next one: to get it anew costs a fifth of the time.
+    environment |= {"MALLOC_TRIM_THRESHOLD_": _KEPT, "MALLOC_MMAP_THRESHOLD_": _KEPT}
     # Modules are found where we find them, and not where we happen to stand (-P).
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
     command = (sys.executable, "-P", "-m", "registry.publish.inspector", str(folder))
