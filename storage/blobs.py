@@ -60,7 +60,7 @@ class Blobs:
 
     async def link(self, digest: Digest, size: int) -> None:
         """Make stored bytes a blob of this repository; again is fine, and mends a wrong link."""
-        key, record = paths.blob_link(self._repository, digest), records.write({"size": size})
+        key, record = paths.blob_link(self._repository, digest), records.write_size(size)
         try:
             await self._driver.create(key, record)
         except ObjectExists:

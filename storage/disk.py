@@ -17,7 +17,8 @@ import shutil
 import stat
 import uuid
 import zlib
-from collections.abc import AsyncIterator, Callable, Collection, Iterator
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import TypeVar
 
@@ -27,11 +28,9 @@ from storage.driver import (
     ObjectExists,
     ObjectMissing,
     Page,
-    StageBusy,
-    StageMoved,
     Stat,
 )
-from storage.files import MISSING, failures_told, opened, step, sync_folder, write_all, write_whole
+from storage.files import MISSING, failures_told, opened, seize, step, sync_folder, write_all, write_whole
 
 _LOCKS = 256
 _TRIES = 1000
@@ -95,6 +94,15 @@ class DiskDriver:
         """See `storage.driver.Driver`."""
         await self._run(lambda: self._publish_bytes(key, data, self._rename))
 
+    async def put_in_order(self, steps: Sequence[Mapping[str, bytes]]) -> None:
+        """See `storage.driver.Driver`."""
+
+        def put_all() -> None:
+            for key, data in chain.from_iterable(one.items() for one in steps):
+                self._publish_bytes(key, data, self._rename)
+
+        await self._run(put_all)
+
     async def create(self, key: str, data: bytes) -> None:
         """See `storage.driver.Driver`."""
         await self._run(lambda: self._create(key, data))
@@ -150,7 +158,7 @@ class DiskDriver:
         """See `storage.driver.Driver`."""
         path = self.root / key
         async with opened(path, "r+b", key) as file:
-            await step(asyncio.to_thread(_seize, file.fileno(), path, offset), key)
+            await step(asyncio.to_thread(seize, file.fileno(), path, offset), key)
             await step(file.seek(offset))
             try:
                 async for piece in source:
@@ -169,7 +177,7 @@ class DiskDriver:
         def seize_and_rename() -> None:
             staged = self.root / key
             with staged.open("rb") as file:
-                _seize(file.fileno(), staged, size)
+                seize(file.fileno(), staged, size)
                 # A writer that died may have left bytes that are not on the disk yet.
                 os.fsync(file.fileno())
                 self._rename(staged, target)
@@ -334,16 +342,3 @@ class DiskDriver:
         with (self.root / "locks" / f"{zlib.crc32(key.encode()) % _LOCKS:02x}").open("ab") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
-
-
-def _seize(file: int, path: Path, size: int) -> None:
-    """Lock a staged file that is open, and be sure that it is still the one under its name."""
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise StageBusy from None
-    found = os.fstat(file)
-    if not os.path.samestat(found, path.stat()):
-        raise FileNotFoundError(errno.ENOENT, "the staged object was published or removed")
-    if found.st_size != size:
-        raise StageMoved(found.st_size)

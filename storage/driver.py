@@ -17,7 +17,7 @@ another. Promises:
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -82,6 +82,12 @@ class Driver(Protocol):
 
     async def put(self, key: str, data: bytes) -> None:
         """Create or replace a small object."""
+
+    async def put_in_order(self, steps: Sequence[Mapping[str, bytes]]) -> None:
+        """Create or replace small objects by key, step by step: none is there before all of the step before.
+
+        Where it fails, what came before stays.
+        """
 
     async def create(self, key: str, data: bytes) -> None:
         """Create a small object; raises ObjectExists when the key is taken, exactly one of many wins."""

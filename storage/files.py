@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import fcntl
 import os
 from collections.abc import AsyncIterator, Awaitable, Iterator
 from io import FileIO
@@ -18,7 +19,7 @@ from typing import Literal, TypeVar
 import aiofiles
 from aiofiles.threadpool.binary import AsyncFileIO
 
-from storage.driver import ObjectMissing
+from storage.driver import ObjectMissing, StageBusy, StageMoved
 from storage.errors import StoreFull, StoreUnavailable
 
 MISSING = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
@@ -79,6 +80,19 @@ def sync_folder(folder: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def seize(file: int, path: Path, size: int) -> None:
+    """Lock a staged file that is open, and be sure that it is still the one under its name."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise StageBusy from None
+    found = os.fstat(file)
+    if not os.path.samestat(found, path.stat()):
+        raise FileNotFoundError(errno.ENOENT, "the staged object was published or removed")
+    if found.st_size != size:
+        raise StageMoved(found.st_size)
 
 
 @contextlib.contextmanager

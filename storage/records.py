@@ -39,6 +39,11 @@ def read_descriptor(data: bytes, key: str) -> Descriptor:
         raise _damaged(key) from None
 
 
+def write_size(size: int) -> bytes:
+    """A blob's membership as a record."""
+    return write({"size": size})
+
+
 def read_size(data: bytes, key: str) -> int:
     """The size in a blob's membership record; raises StoreUnavailable naming the key when it is damaged."""
     size = read(data, key).get("size")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
 from storage import manifest as manifests
@@ -128,12 +128,8 @@ class Repository:
                 _refuse_other(item, *there)
         return [digest for digest in digests if found[digest] is None]
 
-    async def put(
-        self, manifest: Manifest, body: bytes, digest: Digest, *, listed: bool = False
-    ) -> Descriptor:
+    async def put(self, manifest: Manifest, body: bytes, digest: Digest) -> Descriptor:
         """Store a manifest by its digest: bytes, then the referrer's row, then the link. Again is fine.
-
-        `listed` says that whoever calls has the repository in the catalog already, or enters it himself.
         This writes row and link and then looks for the row; `delete` removes link and row and then
         looks for the link: whichever comes last, a manifest that is here has its row.
         """
@@ -141,11 +137,32 @@ class Repository:
         await asyncio.gather(
             self._driver.put(paths.blob(digest), body),
             self._refer(manifest, descriptor),
-            *(() if listed else (self._enter_catalog(),)),
+            self._enter_catalog(),
         )
         await self._link(descriptor)
         if manifest.subject and not await self.referrers.has(manifest.subject.digest, digest):
             await self._refer(manifest, descriptor)
+        return descriptor
+
+    async def put_with_blobs(self, media_type: str, body: bytes, blobs: Sequence[bytes]) -> Descriptor:
+        """Store a manifest without a subject and its small blobs in one go: bytes, links, its own link.
+
+        It belongs to one that is put by itself, which enters the catalog. Again is fine.
+        """
+        descriptor = Descriptor(media_type, Digest.of(body), len(body))
+        held = {Digest.of(blob): blob for blob in blobs}
+        bytes_of = {paths.blob(digest): data for digest, data in held.items()}
+        links = {
+            paths.blob_link(self.name, digest): records.write_size(len(data)) for digest, data in held.items()
+        }
+        link = paths.manifest_link(self.name, descriptor.digest)
+        await self._driver.put_in_order(
+            (
+                {**bytes_of, paths.blob(descriptor.digest): body},
+                links,
+                {link: records.write_descriptor(descriptor)},
+            )
+        )
         return descriptor
 
     async def restore(self, descriptor: Descriptor) -> None:

@@ -31,13 +31,12 @@ class Signer:
         new = cosign.signature_manifest(signature, existing)
         if new is None:
             return None
-        manifest = manifests.parse(new.manifest, manifests.OCI_MANIFEST)
-        stored, _, _ = await asyncio.gather(
-            repository.put(manifest, new.manifest, Digest.of(new.manifest), listed=True),
-            repository.blobs.put(new.payload),
-            repository.blobs.put(new.config),
-        )
-        return stored
+        parts = (new.payload, new.config)
+        if existing and existing.subject:
+            manifest = manifests.parse(new.manifest, manifests.OCI_MANIFEST)
+            await asyncio.gather(*map(repository.blobs.put, parts))
+            return await repository.put(manifest, new.manifest, Digest.of(new.manifest))
+        return await repository.put_with_blobs(manifests.OCI_MANIFEST, new.manifest, parts)
 
 
 async def _existing(repository: Repository, tag: str) -> Manifest | None:

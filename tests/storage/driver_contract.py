@@ -98,6 +98,14 @@ class DriverContract:
             )
             assert abs(time.time() - found.modified) < FUTURE
 
+    async def test_put_in_order(self, driver: Driver, other: Driver) -> None:
+        await driver.put("a/2", b"old")
+        steps = [{"a/1": b"1", "b/c/1": b""}, {}, {"a/2": b"2"}, {"a/3": b"3" * 70_000}]
+        for _ in range(2):
+            await driver.put_in_order(steps)
+            for key, data in (item for one in steps for item in one.items()):
+                assert await other.get(key) == data
+
     async def test_a_folder_is_no_object(self, driver: Driver) -> None:
         await driver.put("a/b/c", b"x")
         assert await together(

@@ -176,6 +176,17 @@ async def test_content_is_synced_then_placed_then_its_folder(
     ]  # fmt: skip
 
 
+async def test_in_order_each_is_synced_before_the_next_is_placed(
+    driver: DiskDriver, synced: Synced, place: Folder
+) -> None:
+    for folder in ("a", "b/x"):
+        (place.root / folder).mkdir(parents=True)
+    await driver.put_in_order([{"a/1": b"1"}, {"b/x/y": b"2"}])
+    assert list(zip(synced.paths, synced.seen, strict=True)) == [
+        ("temp/…", False), ("a", False), ("temp/…", False), ("b/x", True)
+    ]  # fmt: skip
+
+
 async def test_replace_syncs_as_put_does(driver: DiskDriver, synced: Synced) -> None:
     await driver.put("b/x/y", b"x")
     synced.paths.clear()
@@ -312,7 +323,7 @@ async def test_a_stage_that_is_published_between_opening_and_locking_it(
     driver: DiskDriver, monkeypatch: pytest.MonkeyPatch, work: str, again: bool
 ) -> None:
     await furnish(driver)
-    seize = disk._seize
+    seize = disk.seize
 
     def publish_then_seize(file: int, path: Path, size: int) -> None:
         path.rename(driver.root / "a/published")
@@ -320,7 +331,7 @@ async def test_a_stage_that_is_published_between_opening_and_locking_it(
             path.write_bytes(b"two")
         seize(file, path, size)
 
-    monkeypatch.setattr(disk, "_seize", publish_then_seize)
+    monkeypatch.setattr(disk, "seize", publish_then_seize)
     doing = (
         driver.extend("u/1", 3, pieces(b"more")) if work == "extend" else driver.publish("u/1", "a/other", 3)
     )
@@ -363,6 +374,7 @@ Write = Callable[[DiskDriver], Awaitable[object]]
 
 WRITES: dict[str, Write] = {
     "put": lambda driver: driver.put("a/b", b"new"),
+    "put_in_order": lambda driver: driver.put_in_order([{"a/b": b"new"}, {"a/c": b"new"}]),
     "create": lambda driver: driver.create("a/new", b"new"),
     "replace": lambda driver: driver.replace("a/b", b"new", b"old"),
     "put_stream": lambda driver: driver.put_stream("a/b", pieces(b"new")),

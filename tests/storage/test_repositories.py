@@ -52,14 +52,19 @@ async def test_a_manifest_of_sha512(repository: Repository) -> None:
     assert await outcome(repository.find(Digest.of(body))) is ManifestUnknown
 
 
-async def test_who_lists_the_repository_himself(
-    store: Store, repository: Repository, driver: DiskDriver
-) -> None:
-    body = image(LAYER)
-    await repository.put(manifests.parse(body, ""), body, Digest.of(body), listed=True)
-    assert (await store.catalog()).names == ()
+async def test_a_manifest_with_its_blobs(store: Store, repository: Repository, driver: DiskDriver) -> None:
+    """What `put` makes of a manifest and its blobs, but for the catalog: that is for what it belongs to."""
+    body, other, parts = image(LAYER), store.repository("other"), (LAYER, b"{}")
+    for part in parts:
+        await repository.blobs.put(part)
     await put(repository, body)
+    expected = set(objects(driver))
+    for _ in range(2):
+        assert await other.put_with_blobs(OCI_MANIFEST, body, parts) == described(body, OCI_MANIFEST)
+        assert not await other.missing(manifests.parse(body, ""))
+        assert (await other.get(Digest.of(body))).body == body
     assert (await store.catalog()).names == (repository.name,)
+    assert {key.replace("/other/", f"/{repository.name}/") for key in objects(driver)} == expected
 
 
 async def test_the_same_manifest_again_adds_nothing(repository: Repository, driver: DiskDriver) -> None:

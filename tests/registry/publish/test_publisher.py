@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -101,6 +101,10 @@ def recording(log: Log) -> Callable[[Path], DiskDriver]:
         put_stream: Callable[..., Awaitable[int]] = counted("put_stream")
         delete: Callable[..., Awaitable[bool]] = counted("delete")
         children: Callable[..., Awaitable[Page]] = counted("children")
+
+        async def put_in_order(self, steps: Sequence[Mapping[str, bytes]]) -> None:
+            for key, data in (item for step in steps for item in step.items()):
+                await self.put(key, data)
 
         async def read(self, key: str, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
             log.begin("read", key)
