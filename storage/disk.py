@@ -160,11 +160,8 @@ class DiskDriver:
         async with opened(path, "r+b", key) as file:
             await step(asyncio.to_thread(seize, file.fileno(), path, offset), key)
             await step(file.seek(offset))
-            try:
-                async for piece in source:
-                    offset += await write_whole(file, piece)
-            finally:
-                await step(asyncio.to_thread(os.fsync, file.fileno()))
+            async for piece in source:
+                offset += await write_whole(file, piece)
         return offset
 
     def read_staged(self, key: str) -> AsyncIterator[bytes]:
@@ -178,7 +175,6 @@ class DiskDriver:
             staged = self.root / key
             with staged.open("rb") as file:
                 seize(file.fileno(), staged, size)
-                # A writer that died may have left bytes that are not on the disk yet.
                 os.fsync(file.fileno())
                 self._rename(staged, target)
             self._prune(key)

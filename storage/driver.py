@@ -10,7 +10,8 @@ another. Promises:
 - Writes are idempotent: the same write twice is the write once.
 - Listings are in byte order of the names, whatever the store's own order.
 - A staged object is seen by nobody until it is published; what `extend` has acknowledged survives
-  the process, and any other process over the same store may go on with it.
+  the process, and any other process over the same store may go on with it. A power cut may take of it
+  what was not published.
 - Failures are `StoreFull`, `StoreUnavailable`, or one of the conditions below. Nothing else leaves
   a driver, apart from what a `source` raises: then nothing was published.
 """
