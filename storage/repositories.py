@@ -130,14 +130,15 @@ class Repository:
 
     async def put(self, manifest: Manifest, body: bytes, digest: Digest) -> Descriptor:
         """Store a manifest by its digest: bytes, then the referrer's row, then the link. Again is fine.
+
         This writes row and link and then looks for the row; `delete` removes link and row and then
         looks for the link: whichever comes last, a manifest that is here has its row.
         """
         descriptor = Descriptor(manifest.media_type, digest, len(body))
         await asyncio.gather(
             self._driver.put(paths.blob(digest), body),
-            self._refer(manifest, descriptor),
             self._enter_catalog(),
+            self._refer(manifest, descriptor),
         )
         await self._link(descriptor)
         if manifest.subject and not await self.referrers.has(manifest.subject.digest, digest):

@@ -61,26 +61,28 @@ def message(data: bytes) -> bytes:
 def _answer(stream: Any, folder: str) -> dict[str, Any]:
     asked = json.loads(_next(stream))
     pieces = _Pieces(stream)
-    # When this goes off nobody catches it: it ends the process.
-    signal.setitimer(signal.ITIMER_PROF, SECONDS)
     try:
-        with tempfile.SpooledTemporaryFile(IN_MEMORY, dir=folder) as module:
-            file, form = cast(BinaryIO, module), Form(asked["form"])
-            found = look(form, pieces, file, of=asked["of"], limit=asked["limit"]).to_json()
-    except Abandoned:
-        return {}
-    except (EOFError, ConnectionError):
-        raise
-    except OSError as error:
-        found = {"errno": error.errno}
-    finally:
-        signal.setitimer(signal.ITIMER_PROF, 0)
-    try:
+        found = _found(asked, pieces, folder)
         for _ in pieces:  # what comes after the plugin is not looked into
             pass
     except Abandoned:
         return {}
     return found
+
+
+def _found(asked: dict[str, Any], pieces: Iterator[bytes], folder: str) -> dict[str, Any]:
+    # When this goes off nobody catches it: it ends the process.
+    signal.setitimer(signal.ITIMER_PROF, SECONDS)
+    try:
+        with tempfile.SpooledTemporaryFile(IN_MEMORY, dir=folder) as module:
+            file, form = cast(BinaryIO, module), Form(asked["form"])
+            return look(form, pieces, file, of=asked["of"], limit=asked["limit"]).to_json()
+    except ConnectionError:
+        raise
+    except OSError as error:
+        return {"errno": error.errno}
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
 
 
 class _Pieces:
@@ -93,7 +95,7 @@ class _Pieces:
         self._stream = stream
         self._ended = False
 
-    def __iter__(self) -> Iterator[bytes]:
+    def __iter__(self) -> _Pieces:
         return self
 
     def __next__(self) -> bytes:

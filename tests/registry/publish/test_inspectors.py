@@ -142,11 +142,13 @@ async def test_what_the_source_raises_is_raised_and_forgotten(inspectors: Inspec
     assert len(processes()) <= MOST
 
 
-async def test_who_is_cancelled_leaves_room_for_others(now: Inspectors) -> None:
-    async def waiting() -> AsyncIterator[bytes]:
-        yield PACKED[:100]
-        await asyncio.sleep(60)
+async def waiting() -> AsyncIterator[bytes]:
+    """A layer whose rest does not come."""
+    yield PACKED[:100]
+    await asyncio.sleep(60)
 
+
+async def test_who_is_cancelled_leaves_room_for_others(now: Inspectors) -> None:
     stuck = [asyncio.create_task(now(Form.TAR_GZIP, waiting())) for _ in range(MOST)]
     waits = asyncio.create_task(now(Form.TAR_GZIP, pieces(PACKED)))
     await until(lambda: len(processes()) == MOST)
@@ -163,8 +165,8 @@ async def test_one_that_does_not_answer_is_ended(now: Inspectors, monkeypatch: p
     await now(Form.TAR_GZIP, pieces(PACKED))
     (stopped,) = processes()
     os.kill(stopped, signal.SIGSTOP)
-    task = asyncio.create_task(now(Form.TAR_GZIP, pieces(PACKED)))
-    await asyncio.sleep(0.05)
+    task = asyncio.create_task(now(Form.TAR_GZIP, waiting()))
+    await asyncio.sleep(0.02)
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
     assert (await now(Form.TAR_GZIP, pieces(PACKED))).facts
