@@ -14,11 +14,15 @@ from storage.errors import BlobUnknown, StoreUnavailable
 
 @dataclass(frozen=True, slots=True)
 class Blob:
-    """A blob that the repository has: `size` in bytes; `witness` is true as long as it has it."""
+    """A blob that the repository has: `size` in bytes; `witness` is true as long as it has it.
+
+    `enclosed` are its bytes where they lie within its link, and not in what repositories share.
+    """
 
     digest: Digest
     size: int
     witness: Witness
+    enclosed: bytes | None = None
 
 
 class Blobs:
@@ -32,31 +36,38 @@ class Blobs:
         """The blob, by one look at its link and nothing else; raises BlobUnknown."""
         key = paths.blob_link(self._repository, digest)
         try:
-            link = await self._driver.get(key)
+            link, enclosed = records.split(await self._driver.get(key))
         except ObjectMissing:
             raise BlobUnknown(
                 f"{self._repository} has no blob {digest}.",
                 fix="Push it, or mount it from the repository that has it.",
             ) from None
-        return Blob(digest, records.read_size(link, key), Witness(key, link))
+        return Blob(digest, records.read_size(link, key), Witness(key, link), enclosed)
 
     async def open(self, digest: Digest) -> Blob:
         """The blob, and its bytes are there in full length; raises BlobUnknown or StoreUnavailable."""
         blob = await self.find(digest)
-        try:
-            there = (await self._driver.stat(paths.blob(digest))).size
-        except ObjectMissing:
-            there = -1
+        there = await self._stored(digest) if blob.enclosed is None else len(blob.enclosed)
         if there != blob.size:
             raise StoreUnavailable(
-                f"the stored bytes of {digest} are damaged: {max(there, 0)} of {blob.size} are there.",
+                f"the stored bytes of {digest} are damaged: {there} of {blob.size} are there.",
                 fix="Push the content again, or restore it from a backup.",
             )
         return blob
 
     def read(self, blob: Blob, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
         """The bytes `start` to `end` (exclusive; None: all) in pieces."""
+        if blob.enclosed is not None:
+            return _at_hand(blob.enclosed[start:end])
         return self._driver.read(paths.blob(blob.digest), start, end)
+
+    async def mount(self, blob: Blob) -> None:
+        """Make another repository's blob one of this repository; again is fine."""
+        if blob.enclosed is None:
+            await self.link(blob.digest, blob.size)
+        else:
+            key = paths.blob_link(self._repository, blob.digest)
+            await self._driver.put(key, records.enclosed_blob(blob.enclosed))
 
     async def link(self, digest: Digest, size: int) -> None:
         """Make stored bytes a blob of this repository; again is fine, and mends a wrong link."""
@@ -80,3 +91,13 @@ class Blobs:
         """Take the blob from this repository; the shared bytes stay. Raises BlobUnknown."""
         if not await self._driver.delete(paths.blob_link(self._repository, digest)):
             raise BlobUnknown(f"{self._repository} has no blob {digest}.")
+
+    async def _stored(self, digest: Digest) -> int:
+        """How many bytes are stored under a digest."""
+        with contextlib.suppress(ObjectMissing):
+            return (await self._driver.stat(paths.blob(digest))).size
+        return 0
+
+
+async def _at_hand(data: bytes) -> AsyncIterator[bytes]:
+    yield data

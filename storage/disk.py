@@ -24,6 +24,7 @@ from typing import TypeVar
 
 from storage.driver import (
     CHUNK,
+    PEEKED,
     ObjectChanged,
     ObjectExists,
     ObjectMissing,
@@ -60,7 +61,7 @@ class DiskDriver:
         except OSError:
             return None
         try:
-            return os.read(file, CHUNK)
+            return os.read(file, PEEKED)
         except OSError:
             return None
         finally:

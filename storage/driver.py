@@ -25,6 +25,9 @@ from typing import Protocol
 CHUNK = 1 << 20
 """How many bytes are moved at a time, at most."""
 
+PEEKED = 4 << 10
+"""How much of an object a peek shows, in bytes: more than any record has."""
+
 
 class ObjectMissing(Exception):
     """There is no object under this key."""
@@ -146,7 +149,7 @@ class Peek(Protocol):
     """What the hot path asks of a driver, or of a cache in front of one."""
 
     def peek(self, key: str) -> bytes | None:
-        """A small object as it is now, or None when there is none (or it can't be known without waiting).
+        """The first PEEKED bytes of an object as it is now; None where none is to be had without waiting.
 
         Synchronous, for the event loop: some microseconds at most.
         """
@@ -154,11 +157,14 @@ class Peek(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Witness:
-    """Something remembered is still true while the object `key` holds `content`."""
+    """Something remembered is still true while the object `key` begins with `content`.
+
+    `content` is a record (`storage.records`): no other begins with it.
+    """
 
     key: str
     content: bytes
 
     def holds(self, peek: Peek) -> bool:
         """Whether it is true now."""
-        return peek.peek(self.key) == self.content
+        return (peek.peek(self.key) or b"").startswith(self.content)

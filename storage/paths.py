@@ -2,14 +2,16 @@
 
     format                                           {"format": 1}
     catalog/<repository>                             one object a repository, "/" written as "."
-    blobs/<algorithm>/<2 hex>/<hex>                  bytes by digest: blobs, manifests and modules
+    blobs/<algorithm>/<2 hex>/<hex>                  bytes by digest: blobs and modules
     uploads/<id>.<hash of repository>                what an upload has received: <id> of another
                                                      repository is another key
     refusals/<repository>/<reference>                why a push was refused: by tag, by digest, and the
                                                      last one by digest; "/" written as "."
     repositories/<repository>/
-        _blobs/<algorithm>/<hex>                     membership of a blob: {"size": …}
-        _manifests/<algorithm>/<hex>                 membership of a manifest: its descriptor
+        _blobs/<algorithm>/<hex>                     membership of a blob: {"size": …}; in a line after it
+                                                     the bytes of a signature's, which are few
+        _manifests/<algorithm>/<hex>                 a manifest: its descriptor, and in a line after it
+                                                     the manifest as it was pushed
         _tags/<tag>                                  the descriptor that the tag names
         _referrers/<algorithm>/<hex>/<digest>        descriptor of a manifest whose subject is <hex>
         _derived/<algorithm>/<hex>                   what was derived from a manifest
@@ -84,8 +86,8 @@ def manifests(repository: str, algorithm: str) -> str:
     return f"{_own(repository)}/_manifests/{algorithm}"
 
 
-def manifest_link(repository: str, digest: Digest) -> str:
-    """Membership of a manifest in a repository."""
+def manifest(repository: str, digest: Digest) -> str:
+    """A manifest of a repository."""
     return f"{manifests(repository, digest.algorithm)}/{digest.hex}"
 
 

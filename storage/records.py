@@ -52,5 +52,21 @@ def read_size(data: bytes, key: str) -> int:
     return size
 
 
+def enclose(record: bytes, content: bytes) -> bytes:
+    """A record and content that lies in one object with it."""
+    return record + b"\n" + content
+
+
+def enclosed_blob(content: bytes) -> bytes:
+    """A blob's membership with the blob in it."""
+    return enclose(write_size(len(content)), content)
+
+
+def split(data: bytes) -> tuple[bytes, bytes | None]:
+    """The record at the beginning of an object, and the content that it encloses, if any."""
+    record, newline, content = data.partition(b"\n")
+    return record, content if newline else None
+
+
 def _damaged(key: str) -> StoreUnavailable:
     return StoreUnavailable(f"the object {key} of the store is damaged.", fix="Restore it from a backup.")

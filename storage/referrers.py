@@ -68,6 +68,6 @@ class Referrers:
         with contextlib.suppress(ObjectMissing):
             record = await self._driver.get(key)
             row = records.read_descriptor(record, key)
-            await self._driver.stat(paths.manifest_link(self._repository, row.digest))
+            await self._driver.stat(paths.manifest(self._repository, row.digest))
             return record
         return None

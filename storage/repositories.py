@@ -31,6 +31,15 @@ class StoredManifest:
     descriptor: Descriptor
     body: bytes
 
+    @property
+    def digest(self) -> Digest:
+        """What it was pushed by."""
+        return self.descriptor.digest
+
+    def written(self) -> bytes:
+        """The object that keeps it."""
+        return records.enclose(records.write_descriptor(self.descriptor), self.body)
+
 
 class Repository:
     """The content that one name stands for. Nothing here looks into another repository."""
@@ -56,11 +65,8 @@ class Repository:
         """What a tag or a digest names here, without its bytes; raises ManifestUnknown."""
         if isinstance(reference, str):
             return await self.tags.resolve(reference)
-        key = paths.manifest_link(self.name, reference)
-        try:
-            record = await self._driver.get(key)
-        except ObjectMissing:
-            raise ManifestUnknown(f"{self.name} has no manifest {reference}.") from None
+        key = paths.manifest(self.name, reference)
+        record, _ = records.split(await self._object(reference))
         return records.read_descriptor(record, key), Witness(key, record)
 
     async def written(self, witness: Witness) -> float:
@@ -72,17 +78,14 @@ class Repository:
 
     async def get(self, reference: str | Digest) -> StoredManifest:
         """A manifest by tag or digest, its bytes held against its digest; raises ManifestUnknown."""
-        descriptor, _ = await self.find(reference)
-        try:
-            body = await self._driver.get(paths.blob(descriptor.digest))
-        except ObjectMissing:
-            body = b""
-        if Digest.of(body, descriptor.digest.algorithm) != descriptor.digest:
+        digest = (await self.tags.resolve(reference))[0].digest if isinstance(reference, str) else reference
+        record, body = records.split(await self._object(digest))
+        if body is None or Digest.of(body, digest.algorithm) != digest:
             raise StoreUnavailable(
-                f"the stored bytes of {descriptor.digest} are damaged.",
+                f"the stored bytes of {digest} are damaged.",
                 fix="Push the manifest again, or restore it from a backup.",
             )
-        return StoredManifest(descriptor, body)
+        return StoredManifest(records.read_descriptor(record, paths.manifest(self.name, digest)), body)
 
     async def digests(self, *, page: int = 1000) -> AsyncIterator[Digest]:
         """Every manifest that is here, in byte order of the digests, read `page` at a time.
@@ -99,9 +102,20 @@ class Repository:
                     yield Digest(algorithm, name)
                 after, more = (found.names[-1] if found.names else after), found.more
 
-    def read(self, descriptor: Descriptor, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
-        """The bytes `start` to `end` (exclusive; None: all) of a manifest that `find` has found."""
-        return self._driver.read(paths.blob(descriptor.digest), start, end)
+    async def read(
+        self, descriptor: Descriptor, start: int = 0, end: int | None = None
+    ) -> AsyncIterator[bytes]:
+        """The bytes `start` to `end` (exclusive; None: all) of a manifest that `find` has found.
+
+        Raises ManifestUnknown at the first step when it has gone since.
+        """
+        before = len(records.enclose(records.write_descriptor(descriptor), b""))
+        key = paths.manifest(self.name, descriptor.digest)
+        try:
+            async for piece in self._driver.read(key, before + start, None if end is None else before + end):
+                yield piece
+        except ObjectMissing:
+            raise self._unknown(descriptor.digest) from None
 
     async def missing(self, manifest: Manifest) -> list[Digest]:
         """The blobs and child manifests that a manifest names and this repository does not have.
@@ -128,83 +142,70 @@ class Repository:
                 _refuse_other(item, *there)
         return [digest for digest in digests if found[digest] is None]
 
-    async def put(self, manifest: Manifest, body: bytes, digest: Digest) -> Descriptor:
-        """Store a manifest by its digest: bytes, then the referrer's row, then the link. Again is fine.
+    async def put(self, manifest: Manifest, body: bytes, digest: Digest) -> StoredManifest:
+        """Store a manifest by its digest: the referrer's row, then the manifest. Again is fine.
 
-        This writes row and link and then looks for the row; `delete` removes link and row and then
-        looks for the link: whichever comes last, a manifest that is here has its row.
+        This writes row and manifest and then looks for the row; `delete` removes manifest and row and
+        then looks for the manifest: whichever comes last, a manifest that is here has its row.
         """
-        descriptor = Descriptor(manifest.media_type, digest, len(body))
-        await asyncio.gather(
-            self._driver.put(paths.blob(digest), body),
-            self._enter_catalog(),
-            self._refer(manifest, descriptor),
-        )
-        await self._link(descriptor)
-        if manifest.subject and not await self.referrers.has(manifest.subject.digest, digest):
-            await self._refer(manifest, descriptor)
-        return descriptor
+        stored = StoredManifest(Descriptor(manifest.media_type, digest, len(body)), body)
+        await asyncio.gather(self._enter_catalog(), self._put(manifest, stored))
+        return stored
 
-    async def put_with_blobs(self, media_type: str, body: bytes, blobs: Sequence[bytes]) -> Descriptor:
-        """Store a manifest without a subject and its small blobs in one go: bytes, links, its own link.
+    async def put_with_blobs(self, media_type: str, body: bytes, blobs: Sequence[bytes]) -> StoredManifest:
+        """Store a manifest without a subject and its small blobs in one go, each blob within its link.
 
         It belongs to one that is put by itself, which enters the catalog. Again is fine.
         """
-        descriptor = Descriptor(media_type, Digest.of(body), len(body))
-        held = {Digest.of(blob): blob for blob in blobs}
-        bytes_of = {paths.blob(digest): data for digest, data in held.items()}
-        links = {
-            paths.blob_link(self.name, digest): records.write_size(len(data)) for digest, data in held.items()
-        }
-        link = paths.manifest_link(self.name, descriptor.digest)
-        await self._driver.put_in_order(
-            (
-                {**bytes_of, paths.blob(descriptor.digest): body},
-                links,
-                {link: records.write_descriptor(descriptor)},
-            )
-        )
-        return descriptor
+        stored = StoredManifest(Descriptor(media_type, Digest.of(body), len(body)), body)
+        parts = {paths.blob_link(self.name, Digest.of(blob)): records.enclosed_blob(blob) for blob in blobs}
+        await self._driver.put_in_order((parts, {paths.manifest(self.name, stored.digest): stored.written()}))
+        return stored
 
-    async def restore(self, descriptor: Descriptor) -> None:
-        """Make stored bytes a manifest of this repository; again is fine."""
-        if await self._link(descriptor):
-            await self._refer(_parsed(await self.get(descriptor.digest)), descriptor)
-
-    async def tag(self, tag: str, descriptor: Descriptor) -> None:
+    async def tag(self, tag: str, stored: StoredManifest) -> None:
         """Let a tag name a manifest that was put, also when the manifest is deleted at the same time.
 
-        `delete` removes tags, link, tags; this writes the tag and then looks for the link: whichever
-        comes last, a tag without its manifest does not remain.
+        `delete` removes tags, manifest, tags; this writes the tag and then looks for the manifest:
+        whichever comes last, a tag without its manifest does not remain.
         """
-        await self.tags.put(tag, descriptor)
+        await self.tags.put(tag, stored.descriptor)
         try:
-            await self.find(descriptor.digest)
+            await self.find(stored.digest)
         except ManifestUnknown:
-            await self.restore(descriptor)
+            await self.put(_parsed(stored), stored.body, stored.digest)
 
     async def delete(self, digest: Digest) -> None:
-        """Remove a manifest, the tags that name it and its row as a referrer; raises ManifestUnknown."""
-        stored = await self.get(digest)
+        """Remove a manifest, the tags that name it and its row as a referrer; raises ManifestUnknown.
+
+        Of a damaged one no subject is known; a row that it leaves is not listed.
+        """
+        stored = None
+        with contextlib.suppress(StoreUnavailable):
+            stored = await self.get(digest)
         await self.tags.forget(digest)
-        await self._driver.delete(paths.manifest_link(self.name, digest))
+        await self._driver.delete(paths.manifest(self.name, digest))
         await self.tags.forget(digest)
         await self.derived.forget(digest)
-        manifest = _parsed(stored)
-        if manifest.subject:
-            await self.referrers.remove(manifest.subject.digest, digest)
+        if stored and (subject := (manifest := _parsed(stored)).subject):
+            await self.referrers.remove(subject.digest, digest)
             with contextlib.suppress(ManifestUnknown):
                 await self.find(digest)
                 await self._refer(manifest, stored.descriptor)
 
-    async def _link(self, descriptor: Descriptor) -> bool:
-        """Note that the manifest is here; whether that is new."""
-        key = paths.manifest_link(self.name, descriptor.digest)
+    async def _put(self, manifest: Manifest, stored: StoredManifest) -> None:
+        await self._refer(manifest, stored.descriptor)
+        await self._driver.put(paths.manifest(self.name, stored.digest), stored.written())
+        if manifest.subject and not await self.referrers.has(manifest.subject.digest, stored.digest):
+            await self._refer(manifest, stored.descriptor)
+
+    async def _object(self, digest: Digest) -> bytes:
         try:
-            await self._driver.create(key, records.write_descriptor(descriptor))
-        except ObjectExists:
-            return False
-        return True
+            return await self._driver.get(paths.manifest(self.name, digest))
+        except ObjectMissing:
+            raise self._unknown(digest) from None
+
+    def _unknown(self, digest: Digest) -> ManifestUnknown:
+        return ManifestUnknown(f"{self.name} has no manifest {digest}.")
 
     async def _enter_catalog(self) -> None:
         with contextlib.suppress(ObjectExists):

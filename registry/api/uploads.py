@@ -81,10 +81,10 @@ async def _mount(call: Call, digest: Digest) -> bool:
     source = call.query("from")
     try:
         if source is None:
-            size = await call.services.store.proven_size(digest)
+            await call.repository.blobs.link(digest, await call.services.store.proven_size(digest))
         else:
-            size = (await call.services.store.repository(names.repository(source)).blobs.find(digest)).size
-        await call.repository.blobs.link(digest, size)
+            found = await call.services.store.repository(names.repository(source)).blobs.find(digest)
+            await call.repository.blobs.mount(found)
     except BlobUnknown:
         return False
     return True

@@ -1,7 +1,7 @@
 """Answers in memory: bounded by bytes, the least recently used goes first, one cache a process.
 
 An entry is an answer to GET that the slow path has given, for one target and one audience: who may
-see it was decided there. It is true only while its witness is: the object `key` holds `content`.
+see it was decided there. It is true only while its witness is: the object `key` begins with `content`.
 That is asked at every request, so nothing here is ever the truth, and any number of processes over
 one store agree.
 """

@@ -23,7 +23,7 @@ class Glance:
         self._at = 0.0
 
     def peek(self, key: str) -> bytes | None:
-        """The small object as it was in this step; see `storage.driver.Peek`."""
+        """The object as it was in this step; see `storage.driver.Peek`."""
         now = self._loop.time()
         if now != self._at:
             self._seen.clear()

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
-from functools import partial
 from typing import Any, BinaryIO, TypeVar
 
 from registry.consumers import attachments, istio
@@ -66,32 +65,40 @@ class Examiner:
         key, module = (repository.name, stored.digest), plugin.module
         return await _once(self._taking_out, key, lambda: self._took_out(repository, stored, module))
 
-    async def examine(
-        self, repository: Repository, manifest: Manifest, digest: Digest, *, anew: bool = False
-    ) -> Found:
-        """What the gate finds in a manifest: by a record (unless `anew`), else by taking it apart.
-
-        Raises BlobUnknown or ManifestUnknown where a part is not here, CheckFailed, StoreError.
-        """
+    async def known(self, repository: Repository, manifest: Manifest, digest: Digest) -> Found | None:
+        """What is known of a manifest by its own content, or by a record of what was found before."""
         if await _is_attachment(repository, manifest):
             return Attachment()
-        if not anew and (known := await _known(repository, manifest, digest)):
-            return known
-        async with self._turns:
-            stored = _Stored(repository)
-            findings = await inspect(manifest, stored, self._look, partial(self._foreseen, stored))
-        return plugins.of(findings, None if manifest.is_index else digest)
+        return await _recorded(repository, manifest, digest)
 
-    async def _foreseen(self, stored: _Stored, layer: Layer) -> Looked | None:
-        """What was foreseen of a layer that is here: whatever was uploaded elsewhere says nothing of it."""
-        await stored.must_have(layer.descriptor)
-        return await self.foresight.looked(layer)
+    async def examine(self, repository: Repository, manifest: Manifest, digest: Digest) -> Found:
+        """What is known of a manifest, else what the gate finds in it; raises as `take_apart` does."""
+        known = await self.known(repository, manifest, digest)
+        return known or await self.take_apart(repository, manifest, digest)
+
+    async def take_apart(
+        self, repository: Repository, manifest: Manifest, digest: Digest, *, is_whole: bool = False
+    ) -> Plugin:
+        """What the gate finds in an image; `is_whole` says that all its parts were here just now.
+
+        Raises BlobUnknown or ManifestUnknown where one is not, CheckFailed, StoreError.
+        """
+        stored = _Stored(repository)
+
+        async def foreseen(layer: Layer) -> Looked | None:
+            if not is_whole:  # whatever was uploaded elsewhere says nothing of this repository
+                await stored.must_have(layer.descriptor)
+            return await self.foresight.looked(layer)
+
+        async with self._turns:
+            findings = await inspect(manifest, stored, self._look, foreseen)
+        return plugins.of(findings, None if manifest.is_index else digest)
 
     async def _found_anew(self, repository: Repository, stored: Descriptor) -> Plugin | None:
         try:
-            found = await self.examine(
-                repository, await _parsed(repository, stored), stored.digest, anew=True
-            )
+            manifest = await _parsed(repository, stored)
+            attached = await _is_attachment(repository, manifest)
+            found = Attachment() if attached else await self.take_apart(repository, manifest, stored.digest)
         except (BlobUnknown, ManifestUnknown):
             return None
         await keep(repository, stored.digest, found)
@@ -180,7 +187,7 @@ async def _was_attachment(repository: Repository, child: Descriptor) -> bool:
     return False
 
 
-async def _known(repository: Repository, manifest: Manifest, digest: Digest) -> Plugin | None:
+async def _recorded(repository: Repository, manifest: Manifest, digest: Digest) -> Plugin | None:
     """What was found before in this manifest, or, for an index, in the child that it resolves to."""
     child = istio.child(manifest) if manifest.is_index else None
     judged = child.digest if isinstance(child, Descriptor) else digest

@@ -82,20 +82,22 @@ class Publisher:
         manifest = manifests.parse(push.body, push.content_type)
         digest = _named(push)
         policy = self.policy_of(repository.name)
-        missing = await repository.missing(manifest)
+        missing, known = await asyncio.gather(
+            repository.missing(manifest), self._examiner.known(repository, manifest, digest)
+        )
         if missing and not policy.sparse:
             raise ManifestBlobUnknown([str(digest) for digest in missing])
 
-        decision, found = await self._judge(repository, manifest, digest, policy, push)
+        decision, found = await self._judge(repository, manifest, digest, policy, push, known)
         # Nothing names these yet but digests, so they are written together.
-        descriptor, _, _ = await _together(
+        stored, _, _ = await _together(
             repository.put(manifest, push.body, digest),
             self._sign(repository, digest, decision),
             _note(repository, digest, found),
         )
         tags = push.tags if isinstance(push.reference, Digest) else (push.reference, *push.tags)
         for tag in dict.fromkeys(tags):
-            await repository.tag(tag, descriptor)
+            await repository.tag(tag, stored)
         outcome = "attachment" if isinstance(found, Attachment) else "accepted"
         codes = [problem.code for problem in decision.problems]
         pin = found.image if isinstance(found, Plugin) else None
@@ -110,10 +112,12 @@ class Publisher:
         digest: Digest,
         policy: Policy,
         push: Push,
+        known: Found | None,
     ) -> tuple[Decision, Found | None]:
         """What was found, and what the policy makes of it; raises ManifestInvalid, CheckFailed."""
+        is_whole = not (policy.sparse or manifest.is_index)
         try:
-            found = await self._examiner.examine(repository, manifest, digest)
+            found = known or await self._examiner.take_apart(repository, manifest, digest, is_whole=is_whole)
         except (BlobUnknown, ManifestUnknown) as absent:
             if not policy.sparse:  # deleted since it was looked for; or even put back meanwhile
                 gone = await repository.missing(manifest) or [named.digest for named in manifest.blobs()]

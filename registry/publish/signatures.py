@@ -10,8 +10,8 @@ from registry.signing.keys import SigningKey
 from storage import manifest as manifests
 from storage.digest import Digest
 from storage.errors import ManifestUnknown
-from storage.manifest import Descriptor, Manifest
-from storage.repositories import Repository
+from storage.manifest import Manifest
+from storage.repositories import Repository, StoredManifest
 
 
 class Signer:
@@ -21,7 +21,7 @@ class Signer:
         self.key = key
         self.host = host
 
-    async def store(self, repository: Repository, digest: Digest) -> Descriptor | None:
+    async def store(self, repository: Repository, digest: Digest) -> StoredManifest | None:
         """Store the manifest of signatures that cosign's tag is to name; None when it names ours already.
 
         What others signed stays in it. Whoever calls stores what is signed, and so enters the catalog.

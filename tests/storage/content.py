@@ -7,7 +7,7 @@ import json
 from storage import manifest as manifests
 from storage.digest import Digest
 from storage.manifest import OCI_INDEX, OCI_MANIFEST, Descriptor
-from storage.repositories import Repository
+from storage.repositories import Repository, StoredManifest
 
 CONFIG_TYPE = "application/vnd.oci.image.config.v1+json"
 LAYER_TYPE = "application/vnd.oci.image.layer.v1.tar+gzip"
@@ -47,9 +47,9 @@ def index(*children: Descriptor) -> bytes:
     return json.dumps(document).encode()
 
 
-async def put(repository: Repository, body: bytes, *tags: str) -> Descriptor:
+async def put(repository: Repository, body: bytes, *tags: str) -> StoredManifest:
     """Store a manifest under its sha256 and let tags name it."""
-    descriptor = await repository.put(manifests.parse(body, ""), body, Digest.of(body))
+    stored = await repository.put(manifests.parse(body, ""), body, Digest.of(body))
     for tag in tags:
-        await repository.tag(tag, descriptor)
-    return descriptor
+        await repository.tag(tag, stored)
+    return stored

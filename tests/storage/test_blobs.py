@@ -6,6 +6,8 @@ from storage import paths
 from storage.digest import Digest
 from storage.disk import DiskDriver
 from storage.errors import BlobUnknown, StoreUnavailable
+from storage.manifest import OCI_MANIFEST
+from storage.records import enclose, write_size
 from storage.repositories import Repository
 from storage.store import Store
 from tests.storage.conftest import objects
@@ -82,3 +84,50 @@ async def test_linking_again_mends_a_link_that_says_otherwise(repository: Reposi
         await repository.blobs.open(DIGEST)
     await repository.blobs.put(DATA)
     assert (await repository.blobs.open(DIGEST)).size == len(DATA)
+
+
+async def enclosed(store: Store, name: str) -> Repository:
+    """A repository that has DATA within its link, as the parts of a signature are."""
+    repository = store.repository(name)
+    await repository.put_with_blobs(OCI_MANIFEST, b"{}", [DATA])
+    return repository
+
+
+async def test_a_blob_within_its_link(store: Store, driver: DiskDriver) -> None:
+    repository = await enclosed(store, "team/a")
+    found = await repository.blobs.open(DIGEST)
+    assert (found.size, found.witness.holds(driver)) == (len(DATA), True)
+    assert await collect(repository.blobs.read(found, 4, 9)) == DATA[4:9]
+    assert not (driver.root / paths.blob(DIGEST)).exists()
+    await repository.blobs.delete(DIGEST)
+    assert not found.witness.holds(driver)
+
+
+async def test_it_is_mounted_with_its_bytes(store: Store) -> None:
+    repository = await enclosed(store, "team/a")
+    other = store.repository("team/b").blobs
+    for _ in range(2):
+        await other.mount(await repository.blobs.find(DIGEST))
+    await repository.blobs.delete(DIGEST)
+    assert await collect(other.read(await other.open(DIGEST))) == DATA
+
+
+async def test_a_mounted_one_shares_its_bytes(store: Store, repository: Repository) -> None:
+    await repository.blobs.put(DATA)
+    other = store.repository("team/b").blobs
+    await other.mount(await repository.blobs.find(DIGEST))
+    assert (await other.open(DIGEST)).enclosed is None
+
+
+async def test_it_may_come_as_an_upload_too(store: Store) -> None:
+    repository = await enclosed(store, "team/a")
+    await repository.blobs.put(DATA)
+    assert await collect(repository.blobs.read(await repository.blobs.open(DIGEST))) == DATA
+
+
+@pytest.mark.parametrize("there", [b"", DATA[:-1], DATA + b"x"], ids=["empty", "short", "long"])
+async def test_a_cut_off_one_is_never_served(store: Store, driver: DiskDriver, there: bytes) -> None:
+    repository = await enclosed(store, "team/a")
+    await driver.put(paths.blob_link("team/a", DIGEST), enclose(write_size(len(DATA)), there))
+    with pytest.raises(StoreUnavailable):
+        await repository.blobs.open(DIGEST)

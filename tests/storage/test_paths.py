@@ -23,7 +23,7 @@ KEYS = {
     "refusal": paths.refusal("a/b", "v1"),
     "blob_link": paths.blob_link("a/b", DIGEST),
     "manifests": paths.manifests("a/b", "sha256"),
-    "manifest_link": paths.manifest_link("a/b", DIGEST),
+    "manifest": paths.manifest("a/b", DIGEST),
     "tags": paths.tags("a/b"),
     "tag": paths.tag("a/b", "v1"),
     "referrers": paths.referrers("a/b", DIGEST),
@@ -83,7 +83,7 @@ def test_the_keys_are_as_written_here() -> None:
         "refusal": "refusals/a.b/v1",
         "blob_link": f"repositories/a/b/_blobs/sha256/{one}",
         "manifests": "repositories/a/b/_manifests/sha256",
-        "manifest_link": f"repositories/a/b/_manifests/sha256/{one}",
+        "manifest": f"repositories/a/b/_manifests/sha256/{one}",
         "tags": "repositories/a/b/_tags",
         "tag": "repositories/a/b/_tags/v1",
         "referrers": f"repositories/a/b/_referrers/sha256/{one}",
@@ -97,7 +97,7 @@ def test_no_key_is_another_or_a_folder_of_another() -> None:
     for repository, digest in itertools.product(REPOSITORIES, (DIGEST, OTHER)):
         keys += [
             paths.blob_link(repository, digest),
-            paths.manifest_link(repository, digest),
+            paths.manifest(repository, digest),
             paths.referrer(repository, digest, DIGEST),
             paths.referrer(repository, digest, OTHER),
             paths.derived(repository, digest),

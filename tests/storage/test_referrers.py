@@ -77,7 +77,7 @@ async def test_a_row_without_its_manifest_is_never_shown(
     pushed = [await put(repository, image(subject=SUBJECT, annotations={"at": str(at)})) for at in range(5)]
     pushed.sort(key=lambda descriptor: str(descriptor.digest))
     for descriptor in (pushed[0], pushed[1], pushed[4]):
-        await driver.delete(paths.manifest_link("team/a", descriptor.digest))
+        await driver.delete(paths.manifest("team/a", descriptor.digest))
     pages = await all_of(repository.referrers, SUBJECT.digest)
     assert [[row.digest for row in page] for page in pages] == [[], [pushed[2].digest, pushed[3].digest], []]
 

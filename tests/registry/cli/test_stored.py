@@ -143,7 +143,8 @@ def test_several_for_programs(sidecargo: Runner, tmp_path: Path) -> None:
 
 def test_a_damaged_manifest(sidecargo: Runner, tmp_path: Path) -> None:
     (digest,) = filled(tmp_path, made("a"))
-    (tmp_path / paths.blob(digest)).write_bytes(b"{}")
+    path = tmp_path / paths.manifest("team/wasm", digest)
+    path.write_bytes(path.read_bytes()[:-1])
     ran = sidecargo("check", "--stored", "--storage", tmp_path)
     assert ran.code == 1
     assert ran.out.splitlines() == [

@@ -15,7 +15,7 @@ from storage import manifest as manifests
 from storage.digest import Digest
 from storage.disk import DiskDriver
 from storage.manifest import OCI_MANIFEST, Descriptor
-from storage.repositories import Repository
+from storage.repositories import Repository, StoredManifest
 from storage.store import Store
 
 KEY, FOREIGN = new_key(), new_key()
@@ -39,7 +39,7 @@ async def repository(tmp_path: Path) -> Repository:
     return repository
 
 
-async def put(repository: Repository, body: bytes) -> Descriptor:
+async def put(repository: Repository, body: bytes) -> StoredManifest:
     return await repository.put(manifests.parse(body, ""), body, Digest.of(body))
 
 
@@ -91,7 +91,7 @@ async def test_a_signature_of_another_manifest_counts_for_nothing(repository: Re
     await put(repository, other)
     await sign(repository, digest=Digest.of(other))
     stored = await repository.get(cosign.signature_tag(Digest.of(other)))
-    await repository.tag(TAG, stored.descriptor)
+    await repository.tag(TAG, stored)
     assert not (await look(repository, DIGEST, PEM)).ours
 
 
@@ -124,8 +124,7 @@ async def test_a_huge_payload_is_not_read(repository: Repository) -> None:
 
 
 async def test_a_tag_that_names_no_signatures(repository: Repository) -> None:
-    descriptor, _ = await repository.find(DIGEST)
-    await repository.tag(TAG, descriptor)
+    await repository.tag(TAG, await repository.get(DIGEST))
     found = await look(repository, DIGEST, PEM)
     assert (found.ours, found.others) == (False, 0)
 

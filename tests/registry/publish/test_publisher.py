@@ -172,7 +172,7 @@ async def content(repository: Repository, shape: Shape) -> None:
 
 
 async def test_the_order_of_a_push(wired: Wired) -> None:
-    """Blob, row, link; the record; signature, its tag; the tag; and only then the acknowledgement."""
+    """The row, the manifest; the record; signature, its tag; the tag; and only then the acknowledgement."""
     await content(wired.repository, PLUGIN_IMAGE)
     status, headers, _ = await wired.put(PLUGIN_IMAGE)
     assert (status, headers["docker-content-digest"]) == (201, PLUGIN_IMAGE.digest)
@@ -183,16 +183,14 @@ async def test_the_order_of_a_push(wired: Wired) -> None:
     # What is not there is no failure: looking for it is how a push finds out.
     assert all(method in ("get", "stat", "create") for method, _ in failed)
     own = f"repositories/{NAME}/_"
-    body = f"blobs/sha256/{DIGEST.hex[:2]}/{DIGEST.hex}"
-    link = f"{own}manifests/sha256/{DIGEST.hex}"
+    manifest = f"{own}manifests/sha256/{DIGEST.hex}"
     row = f"{own}referrers/"
     record = f"{own}derived/sha256/{DIGEST.hex}"
     signature = f"{own}tags/{signature_tag(DIGEST)}"
     tag = f"{own}tags/v1"
     for first, then in (
-        (body, link),
-        (row, link),
-        (link, tag),
+        (row, manifest),
+        (manifest, tag),
         (record, tag),
         (f"catalog/{NAME.replace('/', '.')}", tag),
         (signature, tag),
