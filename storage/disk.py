@@ -11,20 +11,20 @@ import asyncio
 import contextlib
 import errno
 import fcntl
-import heapq
 import os
-import shutil
 import stat
 import uuid
 import zlib
 from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from typing import TypeVar
 
+from storage import folders
 from storage.driver import (
     CHUNK,
     PEEKED,
+    Entry,
     ObjectChanged,
     ObjectExists,
     ObjectMissing,
@@ -35,23 +35,24 @@ from storage.files import MISSING, failures_told, opened, seize, step, sync_fold
 
 _LOCKS = 256
 _TRIES = 1000
+_BATCH = 1000
 
 T = TypeVar("T")
 
 
 class DiskDriver:
-    """Keys and bytes below `root`, which is made when it is not there, and `folders` below it.
+    """Keys and bytes below `root`, which is made when it is not there, and the folders `made` below it.
 
     Every other folder is made when the first object in it comes, which then takes longer.
     """
 
-    def __init__(self, root: Path, folders: Collection[str] = ()) -> None:
+    def __init__(self, root: Path, made: Collection[str] = ()) -> None:
         self.root = root
         self._prefix = f"{root}{os.sep}"
         with failures_told():
-            for name in ("temp", "locks", *folders):
+            for name in ("temp", "locks", *made):
                 (root / name).mkdir(parents=True, exist_ok=True)
-            for parent in {(root / name).parent for name in folders}:
+            for parent in {(root / name).parent for name in made}:
                 sync_folder(parent)
 
     def peek(self, key: str) -> bytes | None:
@@ -143,9 +144,20 @@ class DiskDriver:
         """See `storage.driver.Driver`."""
         return await self._run(lambda: self._unlink(key, expected))
 
+    async def move(self, key: str, target: str, *, before: float | None = None) -> bool:
+        """See `storage.driver.Driver`."""
+        return await self._run(lambda: self._moved(key, target, before))
+
+    async def walk(self, prefix: str) -> AsyncIterator[Entry]:
+        """See `storage.driver.Driver`."""
+        found = folders.files(self._prefix + prefix, prefix)
+        while batch := await self._run(lambda: list(islice(found, _BATCH))):
+            for entry in batch:
+                yield entry
+
     async def children(self, prefix: str, *, after: str = "", limit: int | None = None) -> Page:
         """See `storage.driver.Driver`."""
-        return await self._run(lambda: self._scan(prefix, after, limit))
+        return await self._run(lambda: folders.page(self._prefix + prefix, after, limit))
 
     async def stage(self, key: str) -> None:
         """See `storage.driver.Driver`."""
@@ -178,7 +190,7 @@ class DiskDriver:
                 seize(file.fileno(), staged, size)
                 os.fsync(file.fileno())
                 self._rename(staged, target)
-            self._prune(key)
+            folders.prune(self.root / key, self.root)
 
         await self._run(seize_and_rename, key)
 
@@ -189,17 +201,7 @@ class DiskDriver:
     async def sweep(self, before: float) -> None:
         """See `storage.driver.Driver`."""
 
-        def remove_old_temps() -> None:
-            for temp in (self.root / "temp").iterdir():
-                with contextlib.suppress(FileNotFoundError):
-                    if temp.stat().st_mtime >= before:
-                        continue
-                    if temp.is_dir():
-                        shutil.rmtree(temp, ignore_errors=True)
-                    else:
-                        temp.unlink()
-
-        await self._run(remove_old_temps)
+        await self._run(lambda: folders.remove_older(self.root / "temp", before))
 
     async def _run(self, work: Callable[[], T], key: str | None = None) -> T:
         with failures_told(key):
@@ -226,7 +228,7 @@ class DiskDriver:
             except FileExistsError:
                 raise ObjectExists(key) from None
             except FileNotFoundError:
-                self._make_folder(path.parent)
+                folders.make(path.parent, self.root)
             else:
                 return
         raise OSError(errno.EIO, "the folder cannot be made", str(path.parent))
@@ -268,21 +270,12 @@ class DiskDriver:
             except FileNotFoundError:
                 if not source.exists():
                     raise
-                self._make_folder(folder)
+                folders.make(folder, self.root)
             else:
                 with contextlib.suppress(FileNotFoundError):
                     sync_folder(folder)
                 return
         raise OSError(errno.EIO, "the folder cannot be made", str(folder))
-
-    def _make_folder(self, folder: Path) -> None:
-        if folder.is_dir():
-            return
-        if folder.parent != self.root:
-            self._make_folder(folder.parent)
-        with contextlib.suppress(FileExistsError, FileNotFoundError):
-            folder.mkdir()
-            sync_folder(folder.parent)
 
     def _content(self, key: str) -> bytes | None:
         try:
@@ -304,7 +297,7 @@ class DiskDriver:
             with contextlib.suppress(FileNotFoundError):
                 sync_folder(folder)
                 break
-        self._prune(key)
+        folders.prune(self.root / key, self.root)
         return True
 
     def _forget(self, key: str) -> bool:
@@ -313,29 +306,30 @@ class DiskDriver:
             (self.root / key).unlink()
         except MISSING:
             return False
-        self._prune(key)
+        folders.prune(self.root / key, self.root)
         return True
 
-    def _prune(self, key: str) -> None:
-        """Remove the folders that an object was the last in."""
-        with contextlib.suppress(OSError):
-            for folder in (self.root / key).parents:
-                if self.root in (folder, folder.parent):
-                    break
-                folder.rmdir()
-
-    def _scan(self, prefix: str, after: str, limit: int | None) -> Page:
-        try:
-            with os.scandir(self.root / prefix) as entries:
-                names = [entry.name for entry in entries if entry.name > after]
-        except MISSING:
-            return Page((), more=False)
-        if limit is None:
-            return Page(tuple(sorted(names)), more=False)
-        return Page(tuple(heapq.nsmallest(limit, names)), more=len(names) > limit)
+    def _moved(self, key: str, target: str, before: float | None) -> bool:
+        source = self.root / key
+        with self._locked(key, target):
+            try:
+                if before is not None and source.stat().st_mtime >= before:
+                    raise ObjectChanged(key)
+                os.utime(source)
+            except MISSING:
+                return False
+            self._move(source, target)
+            with contextlib.suppress(FileNotFoundError):
+                sync_folder(source.parent)
+        folders.prune(self.root / key, self.root)
+        return True
 
     @contextlib.contextmanager
-    def _locked(self, key: str) -> Iterator[None]:
-        with (self.root / "locks" / f"{zlib.crc32(key.encode()) % _LOCKS:02x}").open("ab") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
+    def _locked(self, *keys: str) -> Iterator[None]:
+        # In one order, so that two who want the same locks do not wait for one another.
+        names = sorted({zlib.crc32(key.encode()) % _LOCKS for key in keys})
+        with contextlib.ExitStack() as held:
+            for name in names:
+                file = held.enter_context((self.root / "locks" / f"{name:02x}").open("ab"))
+                fcntl.flock(file, fcntl.LOCK_EX)
             yield

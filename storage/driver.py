@@ -62,6 +62,15 @@ class Stat:
 
 
 @dataclass(frozen=True, slots=True)
+class Entry:
+    """An object as `walk` meets it: `size` in bytes, `modified` in Unix seconds."""
+
+    key: str
+    size: int
+    modified: float
+
+
+@dataclass(frozen=True, slots=True)
 class Page:
     """A part of a listing: `names` in byte order; `more` when others follow them."""
 
@@ -106,6 +115,19 @@ class Driver(Protocol):
         """Remove an object; whether there was one.
 
         With `expected` it is removed while it holds that; raises ObjectChanged when it holds something else.
+        """
+
+    async def move(self, key: str, target: str, *, before: float | None = None) -> bool:
+        """Give an object another key, where it counts as written now; whether there was one.
+
+        With `before` (Unix seconds, the store's clock) only one that was last written before that time is
+        moved; raises ObjectChanged for another one.
+        """
+
+    def walk(self, prefix: str) -> AsyncIterator[Entry]:
+        """Every object below the folder `prefix`, in no order, however many.
+
+        One that comes or goes meanwhile is met or not; every other one is met once.
         """
 
     async def children(self, prefix: str, *, after: str = "", limit: int | None = None) -> Page:

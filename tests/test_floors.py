@@ -15,7 +15,7 @@ MOST_LINES = 350
 FLOORS = {
     "vocabulary": "storage storage.digest storage.names storage.errors storage.manifest registry "
     "registry.patterns registry.releases",
-    "objects": "storage.driver storage.files storage.disk",
+    "objects": "storage.driver storage.files storage.folders storage.disk",
     "content": "storage.paths storage.records storage.blobs storage.uploads storage.tags storage.referrers "
     "storage.derived storage.refusals storage.repositories storage.sweep storage.store",
     "domain": "registry.verdict registry.wasm registry.consumers registry.signing "

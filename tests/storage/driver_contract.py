@@ -556,3 +556,68 @@ class DriverContract:
         assert place.leftovers() == []
         assert await driver.get("a/b") == b"object"
         assert await collect(driver.read_staged("u/1")) == b"staged"
+
+    # All of it, and elsewhere
+
+    async def test_walk_meets_every_object_below_a_folder(self, driver: Driver, other: Driver) -> None:
+        keys = [
+            "a/b/c",
+            "a/b/d/e",
+            "a/b-c",
+            "a/f",
+            "a/_x/y/z",
+            "b/a",
+            *(f"a/many/{n:04}" for n in range(1_100)),
+        ]
+        for chunk in range(0, len(keys), 50):
+            await asyncio.gather(*(driver.put(key, key.encode()) for key in keys[chunk : chunk + 50]))
+        met = [entry async for entry in other.walk("a")]
+        assert sorted(entry.key for entry in met) == sorted(keys[:5] + keys[6:])
+        for entry in met[:20]:
+            stat = await driver.stat(entry.key)
+            assert (entry.size, entry.modified) == (stat.size, pytest.approx(stat.modified, abs=1))
+        assert [entry.key async for entry in other.walk("a/b")] == ["a/b/c", "a/b/d/e"]
+        assert [entry async for entry in other.walk("none")] == []
+
+    async def test_walk_while_objects_go(self, driver: Driver, other: Driver) -> None:
+        await asyncio.gather(*(driver.put(f"a/{n % 7}/{n}", b"") for n in range(70)))
+        met = []
+        async for entry in other.walk("a"):
+            met.append(entry.key)
+            await asyncio.gather(*(driver.delete(f"a/{n % 7}/{n}") for n in range(0, 70, 2)))
+        assert {f"a/{n % 7}/{n}" for n in range(1, 70, 2)} <= set(met)
+        assert len(met) == len(set(met))
+
+    async def test_move(self, place: Place, driver: Driver, other: Driver) -> None:
+        await driver.put("a/b/c", BIG)
+        assert await driver.move("a/b/c", "trash/a/b/c")
+        assert await outcome(other.get("a/b/c")) is ObjectMissing
+        assert await other.get("trash/a/b/c") == BIG
+        assert (await other.children("a")).names == ()
+        assert not await driver.move("a/b/c", "trash/a/b/c")
+        await driver.put("a/b/c", b"again")
+        assert await driver.move("a/b/c", "trash/a/b/c")
+        assert await other.get("trash/a/b/c") == b"again"
+        assert place.leftovers() == []
+
+    async def test_move_only_what_is_old(self, driver: Driver) -> None:
+        await driver.put("a", b"x")
+        written = (await driver.stat("a")).modified
+        assert await outcome(driver.move("a", "b/a", before=written)) is ObjectChanged
+        assert await outcome(driver.stat("b/a")) is ObjectMissing
+        assert await driver.get("a") == b"x"
+        await asyncio.sleep(1.1)  # some stores count seconds
+        await driver.put("c", b"")
+        assert await driver.move("a", "b/a", before=written + 1)
+        moved = (await driver.stat("b/a")).modified
+        assert moved >= (await driver.stat("c")).modified
+        assert not await driver.move("a", "b/a", before=written + 1)
+
+    async def test_exactly_one_of_many_moves_finds_it(self, driver: Driver, other: Driver) -> None:
+        for _ in range(5):
+            await driver.put("a/b", b"x")
+            moves = [partial(who.move, "a/b", f"t/{at}") for at, who in enumerate((driver, other) * 4)]
+            assert sorted(map(str, await together(*moves))) == ["False"] * 7 + ["True"]
+            (found,) = (await driver.children("t")).names
+            assert await driver.get(f"t/{found}") == b"x"
+            await driver.delete(f"t/{found}")

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from storage import disk, paths
+from storage import disk, folders, paths
 from storage.digest import Digest
 from storage.disk import DiskDriver
 from storage.driver import CHUNK, ObjectExists, ObjectMissing, StageBusy, Witness
@@ -69,11 +69,11 @@ async def test_keys_are_paths(driver: DiskDriver, place: Folder) -> None:
 
 
 async def test_folders_that_are_there_before_their_objects(tmp_path: Path) -> None:
-    folders = paths.blob_folders("sha256")
-    assert paths.blob(Digest.of(b"x")).rpartition("/")[0] in folders
+    made = paths.blob_folders("sha256")
+    assert paths.blob(Digest.of(b"x")).rpartition("/")[0] in made
     for _ in range(2):
-        driver = DiskDriver(tmp_path, folders)
-        assert len([name for name in folders if (tmp_path / name).is_dir()]) == 256
+        driver = DiskDriver(tmp_path, made)
+        assert len([name for name in made if (tmp_path / name).is_dir()]) == 256
     assert (await driver.children("blobs/sha256", limit=2)).names == ("00", "01")
     await driver.put("a/b", b"x")
     assert await driver.get("a/b") == b"x"
@@ -266,15 +266,15 @@ async def test_a_folder_taken_away_again_and_again(
     driver: DiskDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     times = 0
-    make = DiskDriver._make_folder
+    make = folders.make
 
-    def make_and_prune(self: DiskDriver, folder: Path) -> None:
+    def make_and_prune(folder: Path, root: Path) -> None:
         nonlocal times
-        make(self, folder)
+        make(folder, root)
         if folder.name == "b" and (times := times + 1) < 5:
             folder.rmdir()
 
-    monkeypatch.setattr(DiskDriver, "_make_folder", make_and_prune)
+    monkeypatch.setattr(folders, "make", make_and_prune)
     await driver.create("a/b/c", b"x")
     assert (await driver.get("a/b/c"), times) == (b"x", 5)
 
