@@ -9,7 +9,7 @@ import os
 import socket
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 from starlette.applications import Starlette
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from registry import choke, chores, workers
+from registry import choke, chores, storages, workers
 from registry.api import errors
 from registry.api.bodies import Bodies
 from registry.api.call import Services
@@ -38,10 +38,8 @@ from registry.routes import ROUTES
 from registry.settings import Settings
 from registry.settings.model import Server
 from registry.signing.keys import KeyInvalid
-from storage import paths
-from storage.disk import DiskDriver
-from storage.driver import Witness
-from storage.errors import StoreError, StoreUnavailable
+from storage.driver import Driver, Peek, Witness
+from storage.errors import StoreError
 from storage.store import Store
 
 _log = logging.getLogger("sidecargo")
@@ -55,8 +53,7 @@ def serve(settings: Settings) -> int:
     """Run the registry until it is told to stop; the exit code."""
     _log_to_stderr()
     try:
-        root = Path(settings.storage.url).resolve()
-        asyncio.run(_store(settings, DiskDriver(root, paths.blob_folders("sha256"))).open())
+        root = asyncio.run(storages.prepared(settings))
         signing_key(settings.signing.keys, root)
         listeners = _listen(settings.server)
     except (StoreError, KeyInvalid, OSError) as error:
@@ -65,7 +62,9 @@ def serve(settings: Settings) -> int:
     port = listeners[0].getsockname()[1]
     settings = settings.model_copy(update={"server": settings.server.model_copy(update={"port": port})})
     print(_what_next(settings), file=sys.stderr, flush=True)
-    with tempfile.TemporaryDirectory(prefix="metrics-", dir=root / "temp") as counts:
+    # On disk it is beside the content, where it is swept if it is left behind.
+    beside = root / "temp" if root else None
+    with tempfile.TemporaryDirectory(prefix="metrics-", dir=beside) as counts:
         if settings.server.workers > 1:
             os.environ[SHARED_FOLDER] = counts
         workers.run(workers.Worker(wire, settings, settings.server.workers), listeners)
@@ -75,37 +74,39 @@ def serve(settings: Settings) -> int:
 def wire(settings: Settings, supervisor: int | None = None) -> tuple[Starlette, type[HttpToolsProtocol]]:
     """The application and the protocol in front of it, for a process that leaves with its supervisor."""
     _log_to_stderr()
-    root = Path(settings.storage.url).resolve()
-    driver = DiskDriver(root)
-    store = _store(settings, driver)
-    key = signing_key(settings.signing.keys, root)
+    place = storages.opened(settings)
+    store = _store(settings, place.driver)
+    key = signing_key(settings.signing.keys, place.folder)
     cache = HotCache(settings.storage.cache.memory)
-    metrics = Metrics(cache)
-    temp = root / "temp"
+    metrics = Metrics(cache, place.remembered)
+    temp = place.temp
     inspectors, ahead = Inspectors(temp), Inspectors(temp, ahead=True)
     examiner = Examiner(inspectors, Foresight(ahead), _spool_in(temp))
     services = Services(
         store=store,
+        pulls=_store(settings, place.pulls),
         publisher=Publisher(examiner, Signer(key, known_as(settings)), settings.admission.policy),
         examiner=examiner,
-        answers=_HotAnswers(cache),
+        answers=_HotAnswers(cache, place.peek),
         flights=Flights(),
         metrics=metrics,
         bodies=Bodies(settings.limits.manifest),
         cosign_pub=key.public_pem.decode(),
         public_url=settings.server.public_url or "",
+        remembered=place.remembered,
     )
     age = settings.timeouts.uploads.total_seconds()
     beside = [
         Chore(min(_SWEEP_EVERY, age), partial(chores.sweep, store, age)),
         Chore(_COUNT_EVERY, partial(chores.count, metrics)),
+        chores.collecting(settings, place.driver, place.temp),
     ]
     if supervisor is not None:
         beside.append(Chore(_COUNT_EVERY, partial(workers.leave_with, supervisor)))
     app = Starlette(
         routes=choke.guarded(ROUTES, services),
         exception_handlers=errors.HANDLERS,
-        lifespan=partial(_lifespan, (inspectors, ahead), beside),
+        lifespan=partial(_lifespan, (inspectors.close, ahead.close, place.close), beside),
     )
     app.router.redirect_slashes = False
     timeouts = settings.timeouts
@@ -114,7 +115,7 @@ def wire(settings: Settings, supervisor: int | None = None) -> tuple[Starlette, 
         min_rate=timeouts.body_rate,
         stall_seconds=timeouts.stall.total_seconds(),
     )
-    return app, hot_protocol(cache, driver, lambda _: _EVERYBODY, patience)
+    return app, hot_protocol(cache, place.peek, lambda _: _EVERYBODY, patience)
 
 
 @contextlib.asynccontextmanager
@@ -123,28 +124,19 @@ async def judging(settings: Settings) -> AsyncIterator[tuple[Store, Examiner]]:
 
     Raises StoreUnavailable where there is no content, FormatUnknown.
     """
-    root = _existing(settings)
-    store = _store(settings, DiskDriver(root))
-    await store.open()
-    inspectors = Inspectors(root / "temp")
-    try:
-        yield store, Examiner(inspectors, Foresight(inspectors), _spool_in(root / "temp"))
-    finally:
-        await inspectors.close()
-
-
-def _existing(settings: Settings) -> Path:
-    root = Path(settings.storage.url).resolve()
-    if not (root / paths.FORMAT).is_file():
-        raise StoreUnavailable(
-            f"{root} is no storage of a registry.", fix="Name the folder that is served: --storage DIR."
-        )
-    return root
+    async with storages.existing(settings) as place:
+        inspectors = Inspectors(place.temp)
+        try:
+            store = _store(settings, place.driver)
+            yield store, Examiner(inspectors, Foresight(inspectors), _spool_in(place.temp))
+        finally:
+            await inspectors.close()
 
 
 def _log_to_stderr() -> None:
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
-    logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    for library in ("uvicorn", "botocore", "boto3"):
+        logging.getLogger(library).setLevel(logging.WARNING)
 
 
 def _listen(server: Server) -> list[socket.socket]:
@@ -170,16 +162,28 @@ def known_as(settings: Settings) -> str:
 class _HotAnswers:
     """The hot path's cache as the resources see it: without access rules, everybody may pull."""
 
-    def __init__(self, cache: HotCache) -> None:
+    def __init__(self, cache: HotCache, store: Peek) -> None:
         self._cache = cache
+        self._store = store
         self.largest = cache.largest
 
     def offer(self, path: bytes, headers: list[tuple[bytes, bytes]], body: bytes, witness: Witness) -> None:
         self._cache.offer(path, _EVERYBODY, headers, body, witness)
 
+    def known(self, path: bytes, witness: Witness) -> bytes | None:
+        entry = self._cache.find((path, _EVERYBODY))
+        return entry.body if entry is not None and entry.witness == witness else None
 
-def _store(settings: Settings, driver: DiskDriver) -> Store:
-    return Store(driver, upload_limit=settings.limits.upload)
+    def last(self, path: bytes) -> tuple[list[tuple[bytes, bytes]], bytes] | None:
+        entry = self._cache.find((path, _EVERYBODY))
+        if entry is None or not entry.witness.holds(self._store):
+            return None
+        return entry.header_list(), entry.body
+
+
+def _store(settings: Settings, driver: Driver) -> Store:
+    history = settings.tags.history.total_seconds()
+    return Store(driver, upload_limit=settings.limits.upload, tag_history=history)
 
 
 def _spool_in(folder: Path) -> Callable[[], BinaryIO]:
@@ -188,13 +192,13 @@ def _spool_in(folder: Path) -> Callable[[], BinaryIO]:
 
 @contextlib.asynccontextmanager
 async def _lifespan(
-    inspectors: Sequence[Inspectors], beside: Sequence[Chore], app: Starlette
+    close: Sequence[Callable[[], Awaitable[None]]], beside: Sequence[Chore], app: Starlette
 ) -> AsyncIterator[None]:
     del app
     workers.use_threads()
     async with contextlib.AsyncExitStack() as to_end:
-        for one in inspectors:
-            to_end.push_async_callback(one.close)
+        for one in reversed(close):
+            to_end.push_async_callback(one)
         async with chores.under_way(beside):
             yield
 

@@ -14,8 +14,9 @@ from registry.access.rights import Principal, allowed
 from registry.api import errors
 from registry.api.call import Call, Services
 from registry.routes import Route
-from storage.errors import Denied, NameInvalid, RegistryError
+from storage.errors import Denied, NameInvalid, RegistryError, StoreUnavailable
 
+_READING = ("GET", "HEAD")
 _FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip", "via")
 
 
@@ -49,7 +50,7 @@ def _endpoint(rows: Mapping[str, Route], services: Services) -> Callable[[Reques
         try:
             response = await row.resource(_admitted(row, services, request))
         except RegistryError as error:
-            response = await errors.on_registry_error(request, error)
+            response = _last(services, request, error) or await errors.on_registry_error(request, error)
         except ClientDisconnect as error:
             response = await errors.on_disconnect(request, error)
         except Exception:
@@ -66,13 +67,31 @@ def _admitted(row: Route, services: Services, request: Request) -> Call:
     _refuse_encoded(request.scope["raw_path"])
     principal = Principal("", _address(request))
     name = request.path_params.get("repository")
-    repository = services.store.repository(name) if name is not None else None
+    # A HEAD is what a push asks by, too: it is told what is true now.
+    store = services.pulls if request.method in _READING else services.store
+    repository = store.repository(name) if name is not None else None
     if not allowed(principal, row.right, name):
         raise Denied(
             f"without access rules, {row.right.value} is allowed from the registry's own machine only.",
             fix="Send the request from there.",
         )
     return Call(request, services, principal, repository)
+
+
+def _last(services: Services, request: Request, error: RegistryError) -> Response | None:
+    """What was answered last, where the store has failed and what makes it true was seen not long ago.
+
+    Whoever comes next has it of the hot path; this is for those who came first, and waited.
+    """
+    scope = request.scope
+    if not isinstance(error, StoreUnavailable) or scope["method"] not in _READING or scope["query_string"]:
+        return None
+    found = services.answers.last(scope["raw_path"])
+    if found is None:
+        return None
+    response = Response(found[1])
+    response.raw_headers = found[0]
+    return response
 
 
 def _address(request: Request) -> str:

@@ -1,4 +1,4 @@
-"""What a process does now and then beside serving: sweep, count, and see whether it is still wanted."""
+"""What a process does now and then beside serving: sweep, collect, count, see whether it is still wanted."""
 
 from __future__ import annotations
 
@@ -6,25 +6,40 @@ import asyncio
 import contextlib
 import logging
 import os
+import secrets
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
 
 from registry.metrics import SHARED_FOLDER, Metrics
+from registry.settings import Settings
+from storage.driver import Driver
 from storage.errors import StoreError
+from storage.gc import lease
+from storage.gc.collector import Collector
 from storage.store import Store
 
 _log = logging.getLogger("sidecargo")
 
+_ASK_EVERY = 600.0
+_DAMAGED_NAMED = 10
+_CHANCE = secrets.SystemRandom()
+
 
 @dataclass(frozen=True, slots=True)
 class Chore:
-    """Something to do every so many seconds, the first time at once."""
+    """Something to do every so many seconds, the first time after `delay`."""
 
     seconds: float
     do: Callable[[], Awaitable[None]]
+    delay: float = 0.0
 
     async def for_ever(self) -> None:
         """Do it until cancelled."""
+        await asyncio.sleep(self.delay)
         while True:
             await self.do()
             await asyncio.sleep(self.seconds)
@@ -49,6 +64,46 @@ async def sweep(store: Store, age: float) -> None:
     else:
         if swept:
             _log.info("swept %d abandoned uploads", swept)
+
+
+def collecting(settings: Settings, driver: Driver, folder: Path) -> Chore:
+    """Collect garbage when its time has come; `folder` is for what a run has seen."""
+    interval = settings.gc.interval.total_seconds()
+    every = min(interval, _ASK_EVERY)
+    ask = partial(collect, driver, collector_of(settings, driver, folder), interval)
+    # Servers that start together do not ask together.
+    return Chore(every, ask, delay=every * _CHANCE.uniform(0.1, 1.0))
+
+
+def collector_of(settings: Settings, driver: Driver, folder: Path, **options: Any) -> Collector:
+    """What collects garbage by these settings."""
+    history = settings.tags.history.total_seconds()
+    return Collector(driver, settings.keep, history=history, folder=folder, **options)
+
+
+async def collect(driver: Driver, collector: Collector, interval: float) -> None:
+    """Collect garbage, where no server has begun to within about `interval` seconds."""
+    wanted = interval * _CHANCE.uniform(0.95, 1.05)
+    try:
+        if not await lease.taken(driver, now=time.time(), interval=wanted):
+            return
+        done = await collector.run()
+    except StoreError as error:
+        _log.warning("garbage was not collected: %s", error)
+        return
+    _log.info(
+        "collected tags=%d manifests=%d links=%d contents=%d bytes=%d purged=%d restored=%d damaged=%d",
+        done.tags,
+        done.manifests,
+        done.links,
+        done.contents,
+        done.content_bytes,
+        done.purged,
+        done.restored,
+        len(done.damaged),
+    )
+    for name in done.damaged[:_DAMAGED_NAMED]:
+        _log.warning("of %s nothing was collected: it has a manifest or a tag that cannot be read", name)
 
 
 async def count(metrics: Metrics) -> None:

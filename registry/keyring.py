@@ -14,16 +14,26 @@ from storage.errors import StoreUnavailable
 from storage.files import sync_folder
 
 
-def signing_key(named: Sequence[Path], root: Path) -> SigningKey:
+def signing_key(named: Sequence[Path], root: Path | None) -> SigningKey:
     """The key of the first file named; else the one in `root`/private, made there at the first start.
 
-    Raises StoreUnavailable when a file cannot be read, KeyInvalid when it holds no P-256 key.
+    Without a folder it must be named. Raises StoreUnavailable when it is not, or a file cannot be read,
+    KeyInvalid when it holds no P-256 key.
     """
     if named:
         return _load(named[0])
+    if root is None:
+        raise StoreUnavailable(
+            "no private key is kept in a bucket, and none is given.",
+            fix="Make one by `sidecargo keys new signing.key`, then serve with --signing-key signing.key: "
+            "the same for every server of this storage.",
+        )
     made = root / "private" / "signing.key"
     if not made.exists():
         _make(made)
+    # Also where another process made it, which may have died before this.
+    for folder in (made.parent, root):
+        sync_folder(folder)
     return _load(made)
 
 
@@ -47,8 +57,6 @@ def _make(path: Path) -> None:
             os.link(temp, path)
     finally:
         temp.unlink(missing_ok=True)
-    for folder in (path.parent, path.parent.parent):
-        sync_folder(folder)
 
 
 def _load(path: Path) -> SigningKey:

@@ -8,15 +8,19 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from registry.hot.cache import HotCache
+from storage.remembered import Remembered
 
 SHARED_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 """The variable that names the folder where workers share their counts; read when the client is imported."""
 
 
 class Metrics:
-    """The counters of one process. The hot path counts in plain integers, which `note_hot` brings over."""
+    """The counters of one process. The hot path counts in plain integers, which `note_hot` brings over.
 
-    def __init__(self, cache: HotCache) -> None:
+    So does the memory in front of a store; without one there are no counts of it.
+    """
+
+    def __init__(self, cache: HotCache, remembered: Remembered | None = None) -> None:
         registry = CollectorRegistry()
         self.requests = Counter(
             "sidecargo_requests",
@@ -35,6 +39,7 @@ class Metrics:
         self._registry = registry
         self._cache = cache
         self._noted = dict.fromkeys(("hits", "misses", "stale", "sent"), 0)
+        self._store = _StoreMetrics(remembered, registry) if remembered else None
 
     def note_hot(self) -> None:
         """Take over what the hot path has counted since the last time."""
@@ -44,6 +49,8 @@ class Metrics:
             counter.inc(now - before)
             self._noted[name] = now
         self._used.set(self._cache.used)
+        if self._store:
+            self._store.note()
 
     def text(self) -> bytes:
         """All counts in Prometheus's text format."""
@@ -53,3 +60,45 @@ class Metrics:
             registry = CollectorRegistry()
             MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
         return generate_latest(registry)
+
+
+class _StoreMetrics:
+    """What the memory in front of a store counts."""
+
+    def __init__(self, remembered: Remembered, registry: CollectorRegistry) -> None:
+        self._remembered = remembered
+        self._reads = Counter(
+            "sidecargo_store_reads",
+            "Reads of small objects for pulls, by where the answer came from.",
+            ["outcome"],
+            registry=registry,
+        )
+        self._failures = Counter(
+            "sidecargo_store_failures", "Calls that the store has failed.", registry=registry
+        )
+        self._degraded = Gauge(
+            "sidecargo_store_degraded",
+            "1 while the store does not answer.",
+            registry=registry,
+            multiprocess_mode="livemax",
+        )
+        self._used = Gauge(
+            "sidecargo_store_remembered_bytes",
+            "Bytes that are remembered of small objects.",
+            registry=registry,
+            multiprocess_mode="livesum",
+        )
+        self._noted = dict.fromkeys(("fetched", "remembered", "stale", "refused"), 0)
+        self._failed = 0
+
+    def note(self) -> None:
+        """Take over what was counted since the last time."""
+        remembered = self._remembered
+        for outcome, before in self._noted.items():
+            now = getattr(remembered.tally, outcome)
+            self._reads.labels(outcome).inc(now - before)
+            self._noted[outcome] = now
+        self._failures.inc(remembered.failures - self._failed)
+        self._failed = remembered.failures
+        self._degraded.set(remembered.degraded is not None)
+        self._used.set(remembered.used)

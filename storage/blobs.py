@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import dataclass
+from typing import cast
 
 from storage import paths, records
 from storage.digest import Digest
-from storage.driver import Driver, ObjectExists, ObjectMissing, Witness
+from storage.driver import Driver, ObjectMissing, Witness
 from storage.errors import BlobUnknown, StoreUnavailable
 
 
@@ -44,10 +45,22 @@ class Blobs:
             ) from None
         return Blob(digest, records.read_size(link, key), Witness(key, link), enclosed)
 
+    async def relink(self, digest: Digest) -> Blob:
+        """The blob, its link brought back where garbage collection is about to end it; raises BlobUnknown.
+
+        For manifests that name it: who was told that it is here does not send it again.
+        """
+        with contextlib.suppress(BlobUnknown):
+            return await self.find(digest)
+        await self._driver.move(
+            paths.unlinked(self._repository, digest), paths.blob_link(self._repository, digest)
+        )
+        return await self.find(digest)  # also when somebody else has brought it back
+
     async def open(self, digest: Digest) -> Blob:
         """The blob, and its bytes are there in full length; raises BlobUnknown or StoreUnavailable."""
         blob = await self.find(digest)
-        there = await self._stored(digest) if blob.enclosed is None else len(blob.enclosed)
+        there = await self.stored(digest) if blob.enclosed is None else len(blob.enclosed)
         if there != blob.size:
             raise StoreUnavailable(
                 f"the stored bytes of {digest} are damaged: {there} of {blob.size} are there.",
@@ -59,7 +72,7 @@ class Blobs:
         """The bytes `start` to `end` (exclusive; None: all) in pieces."""
         if blob.enclosed is not None:
             return _at_hand(blob.enclosed[start:end])
-        return self._driver.read(paths.blob(blob.digest), start, end)
+        return self._shared(blob.digest, start, end)
 
     async def mount(self, blob: Blob) -> None:
         """Make another repository's blob one of this repository; again is fine."""
@@ -70,15 +83,11 @@ class Blobs:
             await self._driver.put(key, records.enclosed_blob(blob.enclosed))
 
     async def link(self, digest: Digest, size: int) -> None:
-        """Make stored bytes a blob of this repository; again is fine, and mends a wrong link."""
-        key, record = paths.blob_link(self._repository, digest), records.write_size(size)
-        try:
-            await self._driver.create(key, record)
-        except ObjectExists:
-            with contextlib.suppress(ObjectMissing):
-                if await self._driver.get(key) == record:
-                    return
-            await self._driver.put(key, record)
+        """Make stored bytes a blob of this repository; again is fine, and mends a wrong link.
+
+        A link is written also where it is: it counts as new then, and garbage collection leaves it alone.
+        """
+        await self._driver.put(paths.blob_link(self._repository, digest), records.write_size(size))
 
     async def put(self, data: bytes) -> Digest:
         """Store a small blob that is at hand, under its sha256."""
@@ -92,11 +101,30 @@ class Blobs:
         if not await self._driver.delete(paths.blob_link(self._repository, digest)):
             raise BlobUnknown(f"{self._repository} has no blob {digest}.")
 
-    async def _stored(self, digest: Digest) -> int:
-        """How many bytes are stored under a digest."""
+    async def stored(self, digest: Digest) -> int:
+        """How many bytes are stored under a digest, whoever may have them."""
+        key = paths.blob(digest)
         with contextlib.suppress(ObjectMissing):
-            return (await self._driver.stat(paths.blob(digest))).size
+            return (await self._driver.stat(key)).size
+        # Linked while garbage collection took them for nobody's: they are put back.
+        await self._driver.move(paths.trash(key), key)
+        with contextlib.suppress(ObjectMissing):
+            return (await self._driver.stat(key)).size
         return 0
+
+    def _bytes(self, digest: Digest, start: int, end: int | None) -> AsyncGenerator[bytes, None]:
+        return cast(AsyncGenerator[bytes, None], self._driver.read(paths.blob(digest), start, end))
+
+    async def _shared(self, digest: Digest, start: int, end: int | None) -> AsyncIterator[bytes]:
+        for is_last in (False, True):
+            try:
+                async with contextlib.aclosing(self._bytes(digest, start, end)) as pieces:
+                    async for piece in pieces:
+                        yield piece
+                return
+            except ObjectMissing:  # which comes before the first piece
+                if is_last or not await self.stored(digest):
+                    raise
 
 
 async def _at_hand(data: bytes) -> AsyncIterator[bytes]:

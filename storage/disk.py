@@ -1,8 +1,9 @@
 """The disk driver: objects are files below one folder, which any number of processes may share.
 
 Publishing is temp file, fsync, then rename(2) to replace or link(2) to create, then fsync of the
-folder. What replaces or removes an object holds a lock file, so that a comparison stays true until
-its write. Temp files live in `temp/`, lock files in `locks/`.
+folder, and of those above it as far as their names are not known to be on the disk. What replaces or
+removes an object holds a lock file, so that a comparison stays true until its write. Temp files live in
+`temp/`, lock files in `locks/`.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from storage.driver import (
     Stat,
 )
 from storage.files import MISSING, failures_told, opened, seize, step, sync_folder, write_all, write_whole
+from storage.listing import Listings
 
 _LOCKS = 256
 _TRIES = 1000
@@ -49,11 +51,12 @@ class DiskDriver:
     def __init__(self, root: Path, made: Collection[str] = ()) -> None:
         self.root = root
         self._prefix = f"{root}{os.sep}"
+        self._listings = Listings()
         with failures_told():
-            for name in ("temp", "locks", *made):
-                (root / name).mkdir(parents=True, exist_ok=True)
-            for parent in {(root / name).parent for name in made}:
-                sync_folder(parent)
+            folders.make_root(root)
+            for name in ("temp", "locks"):
+                (root / name).mkdir(exist_ok=True)
+            folders.make_all((root / name for name in made), root)
 
     def peek(self, key: str) -> bytes | None:
         """See `storage.driver.Peek`."""
@@ -157,7 +160,7 @@ class DiskDriver:
 
     async def children(self, prefix: str, *, after: str = "", limit: int | None = None) -> Page:
         """See `storage.driver.Driver`."""
-        return await self._run(lambda: folders.page(self._prefix + prefix, after, limit))
+        return await self._run(lambda: self._listings.page(self._prefix + prefix, after, limit))
 
     async def stage(self, key: str) -> None:
         """See `storage.driver.Driver`."""
@@ -188,7 +191,12 @@ class DiskDriver:
             staged = self.root / key
             with staged.open("rb") as file:
                 seize(file.fileno(), staged, size)
-                os.fsync(file.fileno())
+                try:
+                    os.fsync(file.fileno())
+                except OSError:
+                    # What the system could not write it forgets: the next sync would succeed without it.
+                    staged.unlink()
+                    raise
                 self._rename(staged, target)
             folders.prune(self.root / key, self.root)
 
@@ -238,7 +246,7 @@ class DiskDriver:
         if target.exists():
             # Whoever made it may not have synced its folder yet, and the caller is about to count on it.
             with contextlib.suppress(FileNotFoundError):
-                sync_folder(target.parent)
+                folders.sync(target.parent, self.root)
             raise ObjectExists(key)
         self._publish_bytes(key, data, self._link)
 
@@ -257,7 +265,7 @@ class DiskDriver:
             try:
                 os.link(temp, target)
             except FileExistsError:
-                sync_folder(target.parent)
+                folders.sync(target.parent, self.root)
                 raise ObjectExists(key) from None
 
         self._in_folder(temp, target.parent, link)
@@ -273,7 +281,7 @@ class DiskDriver:
                 folders.make(folder, self.root)
             else:
                 with contextlib.suppress(FileNotFoundError):
-                    sync_folder(folder)
+                    folders.sync(folder, self.root)
                 return
         raise OSError(errno.EIO, "the folder cannot be made", str(folder))
 

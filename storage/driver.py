@@ -12,6 +12,9 @@ another. Promises:
 - A staged object is seen by nobody until it is published; what `extend` has acknowledged survives
   the process, and any other process over the same store may go on with it. A power cut may take of it
   what was not published.
+- Over a network a step may be seen a moment late: of two writers that began at a staged object at the
+  same time, one may be refused only at its end; where a move or a publication is refused because somebody
+  was faster, a whole copy may stay under the target.
 - Failures are `StoreFull`, `StoreUnavailable`, or one of the conditions below. Nothing else leaves
   a driver, apart from what a `source` raises: then nothing was published.
 """
@@ -131,7 +134,7 @@ class Driver(Protocol):
         """
 
     async def children(self, prefix: str, *, after: str = "", limit: int | None = None) -> Page:
-        """The names right under `prefix` (objects and folders alike) that sort after `after`."""
+        """The names right under `prefix` ("": the root), objects and folders, that sort after `after`."""
 
     async def stage(self, key: str) -> None:
         """Begin an empty staged object; raises ObjectExists when the key is taken.

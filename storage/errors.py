@@ -206,7 +206,16 @@ class StoreFull(StoreError):
 
 
 class StoreUnavailable(StoreError):
-    """The store does not answer, or answers with an error."""
+    """The store does not answer, or answers with an error.
+
+    `retry_after`: in how many seconds it is asked again, where that is known.
+    """
+
+    def __init__(
+        self, message: str, *, fix: str = "", detail: object = None, retry_after: int | None = None
+    ) -> None:
+        super().__init__(message, fix=fix, detail=detail)
+        self.retry_after = retry_after
 
 
 class FormatUnknown(StoreError):

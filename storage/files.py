@@ -73,13 +73,20 @@ def write_all(file: FileIO, data: bytes) -> None:
         rest = rest[file.write(rest) :]
 
 
-def sync_folder(folder: Path) -> None:
-    """Let the names in a folder survive a power cut."""
+@contextlib.contextmanager
+def handle_of(folder: Path) -> Iterator[int]:
+    """A folder, open; raises OSError."""
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        os.fsync(handle)
+        yield handle
     finally:
         os.close(handle)
+
+
+def sync_folder(folder: Path) -> None:
+    """Let the names in a folder survive a power cut."""
+    with handle_of(folder) as handle:
+        os.fsync(handle)
 
 
 def seize(file: int, path: Path, size: int) -> None:

@@ -5,14 +5,21 @@
     blobs/<algorithm>/<2 hex>/<hex>                  bytes by digest: blobs and modules
     uploads/<id>.<hash of repository>                what an upload has received: <id> of another
                                                      repository is another key
+    gc                                               when the last garbage collection began
+    fsck                                             how far a check of the content is that was interrupted
+    trash/<key>                                      what garbage collection took away, as it was
+    trash/damaged/<key>                              what was wrong, and is never put back by itself
     refusals/<repository>/<reference>                why a push was refused: by tag, by digest, and the
                                                      last one by digest; "/" written as "."
     repositories/<repository>/
         _blobs/<algorithm>/<hex>                     membership of a blob: {"size": …}; in a line after it
                                                      the bytes of a signature's, which are few
+        _unlinked/<algorithm>/<hex>                  the same of a blob that nothing named: it is about to
+                                                     go, a manifest that names it brings it back
         _manifests/<algorithm>/<hex>                 a manifest: its descriptor, and in a line after it
                                                      the manifest as it was pushed
-        _tags/<tag>                                  the descriptor that the tag names
+        _tags/<tag>                                  the descriptor that the tag names, and in a line each
+                                                     what it named before
         _referrers/<algorithm>/<hex>/<digest>        descriptor of a manifest whose subject is <hex>
         _derived/<algorithm>/<hex>                   what was derived from a manifest
 
@@ -23,6 +30,7 @@ not meet the tags of `a`.
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
 
 from storage.digest import Digest
 
@@ -30,10 +38,24 @@ FORMAT = "format"
 CATALOG = "catalog"
 UPLOADS = "uploads"
 REFUSALS = "refusals"
+REPOSITORIES = "repositories"
+CONTENT = "blobs"
+COLLECTED = "gc"
+CHECKED = "fsck"
+TRASH = "trash"
 
 # Byte order of the encoded names is byte order of the names: - . / sort like + , . before digits.
 _ENCODE = str.maketrans("-./", "+,.")
 _DECODE = str.maketrans("+,.", "-./")
+
+
+@dataclass(frozen=True, slots=True)
+class Owned:
+    """What a repository's key is made of: `folder` without its "_", `name` is what follows it."""
+
+    repository: str
+    folder: str
+    name: str
 
 
 def catalog(repository: str) -> str:
@@ -53,12 +75,12 @@ def catalog_repository(name: str) -> str:
 
 def blob(digest: Digest) -> str:
     """Content, shared by all repositories."""
-    return f"blobs/{digest.algorithm}/{digest.hex[:2]}/{digest.hex}"
+    return f"{CONTENT}/{digest.algorithm}/{digest.hex[:2]}/{digest.hex}"
 
 
 def blob_folders(algorithm: str) -> list[str]:
     """The folders of content by this algorithm."""
-    return [f"blobs/{algorithm}/{number:02x}" for number in range(256)]
+    return [f"{CONTENT}/{algorithm}/{number:02x}" for number in range(256)]
 
 
 def upload(repository: str, upload_id: str) -> str:
@@ -79,6 +101,11 @@ def refusal(repository: str, reference: str) -> str:
 def blob_link(repository: str, digest: Digest) -> str:
     """Membership of a blob in a repository."""
     return f"{_own(repository)}/_blobs/{digest.algorithm}/{digest.hex}"
+
+
+def unlinked(repository: str, digest: Digest) -> str:
+    """Membership of a blob that is about to end."""
+    return f"{_own(repository)}/_unlinked/{digest.algorithm}/{digest.hex}"
 
 
 def manifests(repository: str, algorithm: str) -> str:
@@ -116,5 +143,32 @@ def derived(repository: str, digest: Digest) -> str:
     return f"{_own(repository)}/_derived/{digest.algorithm}/{digest.hex}"
 
 
+def owned(key: str) -> Owned | None:
+    """What a key of a repository is made of; None for any other key."""
+    own, _, rest = key.partition("/_")
+    repository, folder, name = own.removeprefix(f"{REPOSITORIES}/"), *rest.partition("/")[::2]
+    return Owned(repository, folder, name) if own != repository and name else None
+
+
+def repository_folder(repository: str, folder: str) -> str:
+    """A folder of a repository, by the name that `owned` gives it."""
+    return f"{_own(repository)}/_{folder}"
+
+
+def trash(key: str) -> str:
+    """Where garbage collection puts what lay under a key."""
+    return f"{TRASH}/{key}"
+
+
+def damaged(key: str) -> str:
+    """Where a check puts what was wrong under a key."""
+    return trash(f"damaged/{key}")
+
+
+def trashed(key: str) -> str:
+    """The key that `trash` was given."""
+    return key.removeprefix(f"{TRASH}/")
+
+
 def _own(repository: str) -> str:
-    return f"repositories/{repository}"
+    return f"{REPOSITORIES}/{repository}"

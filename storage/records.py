@@ -19,9 +19,9 @@ def read(data: bytes, key: str) -> dict[str, Any]:
     try:
         document = json.loads(data)
     except (ValueError, RecursionError):
-        raise _damaged(key) from None
+        raise damaged(key) from None
     if not isinstance(document, dict):
-        raise _damaged(key)
+        raise damaged(key)
     return document
 
 
@@ -36,7 +36,7 @@ def read_descriptor(data: bytes, key: str) -> Descriptor:
     try:
         return descriptor(found, key)
     except ManifestInvalid:
-        raise _damaged(key) from None
+        raise damaged(key) from None
 
 
 def write_size(size: int) -> bytes:
@@ -48,7 +48,7 @@ def read_size(data: bytes, key: str) -> int:
     """The size in a blob's membership record; raises StoreUnavailable naming the key when it is damaged."""
     size = read(data, key).get("size")
     if not isinstance(size, int) or isinstance(size, bool) or size < 0:
-        raise _damaged(key)
+        raise damaged(key)
     return size
 
 
@@ -68,5 +68,6 @@ def split(data: bytes) -> tuple[bytes, bytes | None]:
     return record, content if newline else None
 
 
-def _damaged(key: str) -> StoreUnavailable:
+def damaged(key: str) -> StoreUnavailable:
+    """What to raise for an object that no release wrote so."""
     return StoreUnavailable(f"the object {key} of the store is damaged.", fix="Restore it from a backup.")

@@ -12,11 +12,22 @@ import contextlib
 from storage import paths, records
 from storage.digest import Digest
 from storage.driver import Driver, ObjectMissing
-from storage.manifest import Descriptor
+from storage.manifest import Descriptor, Manifest
 
 PAGE = 1000
 PAGE_BYTES = 4 << 20
 _AT_ONCE = 16  # rows hold annotations, up to a manifest's size each
+
+
+def row(manifest: Manifest, descriptor: Descriptor) -> Descriptor:
+    """What is noted of a manifest that refers to another: its descriptor, and what a listing says of it."""
+    return Descriptor(
+        descriptor.media_type,
+        descriptor.digest,
+        descriptor.size,
+        artifact_type=manifest.referrer_type,
+        annotations=manifest.annotations,
+    )
 
 
 class Referrers:

@@ -16,9 +16,10 @@ from storage.driver import Driver, ObjectExists, ObjectMissing, Witness
 from storage.errors import BlobUnknown, ManifestInvalid, ManifestUnknown, NameUnknown, StoreUnavailable
 from storage.manifest import Descriptor, Manifest
 from storage.names import quoted
-from storage.referrers import Referrers
+from storage.referrers import Referrers, row
 from storage.refusals import Refusals
-from storage.tags import Tags
+from storage.tags import HISTORY, Tags
+from storage.trash import Trash
 from storage.uploads import Uploads
 
 _AT_ONCE = 64
@@ -42,12 +43,15 @@ class StoredManifest:
 
 
 class Repository:
-    """The content that one name stands for. Nothing here looks into another repository."""
+    """The content that one name stands for. Nothing here looks into another repository.
 
-    def __init__(self, driver: Driver, name: str, uploads: Uploads) -> None:
+    `history` is for how many seconds its tags remember what they named.
+    """
+
+    def __init__(self, driver: Driver, name: str, uploads: Uploads, *, history: float = HISTORY) -> None:
         self.name = name
         self.blobs = Blobs(driver, name)
-        self.tags = Tags(driver, name)
+        self.tags = Tags(driver, name, history=history)
         self.referrers = Referrers(driver, name)
         self.derived = Derived(driver, name)
         self.refusals = Refusals(driver, name)
@@ -120,6 +124,7 @@ class Repository:
     async def missing(self, manifest: Manifest) -> list[Digest]:
         """The blobs and child manifests that a manifest names and this repository does not have.
 
+        What garbage collection is taking away is brought back: clients were told that it is here.
         Raises ManifestInvalid when it names one with a wrong size, or a child as another type than it
         was pushed: clients trust what the descriptor says (go-containerregistry pkg/v1/remote).
         """
@@ -130,9 +135,9 @@ class Repository:
             async with gate:
                 with contextlib.suppress(BlobUnknown, ManifestUnknown):
                     if manifest.is_index:
-                        child, _ = await self.find(digest)
+                        child = await self._child(digest)
                         return child.size, child.media_type
-                    return (await self.blobs.find(digest)).size, ""
+                    return (await self.blobs.relink(digest)).size, ""
                 return None
 
         digests = list(dict.fromkeys(item.digest for item in named))
@@ -146,10 +151,12 @@ class Repository:
         """Store a manifest by its digest: the referrer's row, then the manifest. Again is fine.
 
         This writes row and manifest and then looks for the row; `delete` removes manifest and row and
-        then looks for the manifest: whichever comes last, a manifest that is here has its row.
+        then looks for the manifest: whichever comes last, a manifest that is here has its row. What the
+        manifest names is looked for again too: garbage collection takes it away, then looks for manifests.
         """
         stored = StoredManifest(Descriptor(manifest.media_type, digest, len(body)), body)
         await asyncio.gather(self._enter_catalog(), self._put(manifest, stored))
+        await self._hold(manifest)
         return stored
 
     async def put_with_blobs(self, media_type: str, body: bytes, blobs: Sequence[bytes]) -> StoredManifest:
@@ -162,13 +169,14 @@ class Repository:
         await self._driver.put_in_order((parts, {paths.manifest(self.name, stored.digest): stored.written()}))
         return stored
 
-    async def tag(self, tag: str, stored: StoredManifest) -> None:
+    async def tag(self, tag: str, stored: StoredManifest, *, by: str = "") -> None:
         """Let a tag name a manifest that was put, also when the manifest is deleted at the same time.
 
+        `by` is who wants it.
         `delete` removes tags, manifest, tags; this writes the tag and then looks for the manifest:
         whichever comes last, a tag without its manifest does not remain.
         """
-        await self.tags.put(tag, stored.descriptor)
+        await self.tags.put(tag, stored.descriptor, by=by)
         try:
             await self.find(stored.digest)
         except ManifestUnknown:
@@ -198,6 +206,25 @@ class Repository:
         if manifest.subject and not await self.referrers.has(manifest.subject.digest, stored.digest):
             await self._refer(manifest, stored.descriptor)
 
+    async def _hold(self, manifest: Manifest) -> None:
+        """Bring back what a manifest names, where garbage collection took it since it was looked for."""
+        gate = asyncio.Semaphore(_AT_ONCE)
+
+        async def hold(digest: Digest) -> None:
+            async with gate:
+                with contextlib.suppress(BlobUnknown, ManifestUnknown):  # deleted, or sparse
+                    await (self._child(digest) if manifest.is_index else self.blobs.relink(digest))
+
+        digests = dict.fromkeys(item.digest for item in (*manifest.blobs(), *manifest.manifests))
+        await asyncio.gather(*map(hold, digests))
+
+    async def _child(self, digest: Digest) -> Descriptor:
+        """A manifest that an index names, out of the trash where garbage collection took it away."""
+        with contextlib.suppress(ManifestUnknown):
+            return (await self.find(digest))[0]
+        await Trash(self._driver, self.name).restore(digest)
+        return (await self.find(digest))[0]
+
     async def _object(self, digest: Digest) -> bytes:
         try:
             return await self._driver.get(paths.manifest(self.name, digest))
@@ -213,14 +240,7 @@ class Repository:
 
     async def _refer(self, manifest: Manifest, descriptor: Descriptor) -> None:
         if manifest.subject:
-            row = Descriptor(
-                descriptor.media_type,
-                descriptor.digest,
-                descriptor.size,
-                artifact_type=manifest.referrer_type,
-                annotations=manifest.annotations,
-            )
-            await self.referrers.add(manifest.subject.digest, row)
+            await self.referrers.add(manifest.subject.digest, row(manifest, descriptor))
 
 
 def _parsed(stored: StoredManifest) -> Manifest:

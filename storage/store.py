@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import time
 
-from storage import names, paths, records, refusals, sweep
+from storage import names, paths, records, refusals, sweep, tags
 from storage.digest import Digest, hasher
 from storage.driver import Driver, ObjectExists, ObjectMissing, Page
 from storage.errors import BlobUnknown, FormatUnknown, StoreUnavailable
@@ -20,10 +20,14 @@ PROVEN = 64 << 20
 
 
 class Store:
-    """Repositories by name. `upload_limit` is the largest blob in bytes."""
+    """Repositories by name. `upload_limit` is the largest blob in bytes.
 
-    def __init__(self, driver: Driver, *, upload_limit: int) -> None:
+    `tag_history` is for how many seconds a tag remembers what it named.
+    """
+
+    def __init__(self, driver: Driver, *, upload_limit: int, tag_history: float = tags.HISTORY) -> None:
         self._driver = driver
+        self._tag_history = tag_history
         self.uploads = Uploads(driver, upload_limit)
 
     async def open(self) -> None:
@@ -40,7 +44,7 @@ class Store:
 
     def repository(self, name: str) -> Repository:
         """The repository of that name, there or not; raises NameInvalid."""
-        return Repository(self._driver, names.repository(name), self.uploads)
+        return Repository(self._driver, names.repository(name), self.uploads, history=self._tag_history)
 
     async def catalog(self, *, after: str = "", limit: int | None = None) -> Page:
         """A part of the names of all repositories, in byte order."""

@@ -9,6 +9,7 @@ from storage import paths
 from storage.driver import Driver, ObjectMissing
 
 _AT_ONCE = 64
+_PAGE = 1000
 
 
 async def abandoned(driver: Driver, *, before: float) -> int:
@@ -22,10 +23,13 @@ async def abandoned(driver: Driver, *, before: float) -> int:
                 return (await driver.stat(key)).modified < before and await driver.discard(key)
             return False
 
-    page = await driver.children(paths.UPLOADS)
-    swept = await asyncio.gather(*(sweep(name) for name in page.names))
+    swept, after, more = 0, "", True
+    while more:
+        page = await driver.children(paths.UPLOADS, after=after, limit=_PAGE)
+        swept += sum(await asyncio.gather(*(sweep(name) for name in page.names)))
+        after, more = (page.names[-1] if page.names else after), page.more
     await driver.sweep(before)
-    return sum(swept)
+    return swept
 
 
 async def refusals(driver: Driver, *, before: float) -> int:

@@ -11,7 +11,10 @@ from types import FrameType
 
 import pytest
 
-from tests.real import sidecargo
+from storage.s3 import S3Driver
+from storage.s3_client import S3Options
+from tests.real import seaweed, sidecargo
+from tests.real.seaweed import Bucket, Seaweed
 from tests.real.sidecargo import Sidecargo
 
 
@@ -62,3 +65,36 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         pytest.skip("mounting a small file system needs root")
     yield folder
     subprocess.run(["umount", folder], check=True)
+
+
+@pytest.fixture(name="seaweed", scope="session")
+def _seaweed() -> Iterator[Seaweed]:
+    """A real S3 store for the whole session."""
+    store = seaweed.start()
+    try:
+        yield store
+    finally:
+        store.end()
+
+
+@pytest.fixture
+def bucket(seaweed: Seaweed, monkeypatch: pytest.MonkeyPatch) -> Bucket:
+    """A bucket of one's own, and the environment in which boto3 finds it."""
+    made = seaweed.bucket()
+    for name, value in made.variables.items():
+        monkeypatch.setenv(name, value)
+    return made
+
+
+@pytest.fixture
+def s3_driver() -> Iterator[Callable[[S3Options], S3Driver]]:
+    """Open drivers, which are closed at the end: `s3_driver(S3Options(bucket.name))`."""
+    opened: list[S3Driver] = []
+
+    def open_one(options: S3Options) -> S3Driver:
+        opened.append(S3Driver(options))
+        return opened[-1]
+
+    yield open_one
+    for driver in opened:
+        driver.close()

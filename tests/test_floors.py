@@ -15,17 +15,21 @@ MOST_LINES = 350
 FLOORS = {
     "vocabulary": "storage storage.digest storage.names storage.errors storage.manifest registry "
     "registry.patterns registry.releases",
-    "objects": "storage.driver storage.files storage.folders storage.disk",
+    "objects": "storage.driver storage.files storage.folders storage.listing storage.disk "
+    "storage.s3 storage.s3_client storage.s3_errors storage.s3_probe storage.s3_stage storage.s3_staging "
+    "storage.s3_writer storage.s3_writes storage.circuit "
+    "storage.memory storage.asking storage.remembered",
     "content": "storage.paths storage.records storage.blobs storage.uploads storage.tags storage.referrers "
-    "storage.derived storage.refusals storage.repositories storage.sweep storage.store",
+    "storage.derived storage.refusals storage.repositories storage.sweep storage.store storage.fsck "
+    "storage.attached storage.trash storage.gc",
     "domain": "registry.verdict registry.wasm registry.consumers registry.signing "
     "registry.access registry.trial registry.apply",
     "publishing": "registry.publish",
     "artifacts": "registry.console registry.client registry.artifacts",
     "HTTP": "registry.api registry.hot registry.plugins registry.web registry.ops registry.routes "
     "registry.choke registry.metrics",
-    "composition": "registry.settings registry.keyring registry.workers registry.chores registry.app "
-    "registry.cli registry.__main__",
+    "composition": "registry.settings registry.storages registry.keyring registry.workers registry.chores "
+    "registry.app registry.cli registry.__main__",
 }
 ORDER = list(FLOORS)
 FLOOR_OF = {name: floor for floor, named in FLOORS.items() for name in named.split()}
@@ -41,13 +45,15 @@ ALONE = (
 # Libraries that belong to some places: floors or modules.
 PLACES = {
     "aiofiles": {"storage.files"},
-    "boto3": {"objects"},
+    "boto3": {"storage.s3_client"},
+    "botocore": {"storage.s3_client", "storage.s3_errors"},
     "starlette": {"HTTP", "composition"},
     "uvicorn": {"HTTP", "composition"},
     "jinja2": {"registry.web"},
     "click": {"registry.cli", "registry.console"},
     "cryptography": {"registry.signing"},
     "httptools": {"registry.hot"},
+    "sqlite3": {"storage.fsck", "storage.gc"},
     "prometheus_client": {"registry.metrics", "registry.ops"},
     "pydantic": {"registry.settings", "registry.cli"},
     "pydantic_settings": {"registry.settings"},

@@ -19,6 +19,7 @@ from storage import names
 from storage.digest import Digest
 from storage.driver import Witness
 from storage.errors import DigestInvalid, PageInvalid, SizeInvalid
+from storage.remembered import Remembered
 from storage.repositories import Repository
 from storage.store import Store
 
@@ -35,16 +36,24 @@ class Answers(Protocol):
     def offer(self, path: bytes, headers: list[tuple[bytes, bytes]], body: bytes, witness: Witness) -> None:
         """Remember the answer 200 to a GET of `path`, for as long as the witness holds."""
 
+    def known(self, path: bytes, witness: Witness) -> bytes | None:
+        """The body of the answer to a GET of `path` that this witness makes true, if it is remembered."""
+
+    def last(self, path: bytes) -> tuple[list[tuple[bytes, bytes]], bytes] | None:
+        """Headers and body of the answer to a GET of `path` whose witness holds, if it is remembered."""
+
 
 @dataclass(frozen=True, slots=True)
 class Services:
     """What the resources work with.
 
-    `cosign_pub` is the public key that signs (PEM); `public_url` is how the registry is known from
-    outside, "" where that is not said.
+    `store` asks where content is kept, `pulls` may have seen it a moment ago. `cosign_pub` is the public key
+    that signs (PEM); `public_url` is how the registry is known from
+    outside, "" where that is not said; `remembered` is the memory in front of a store that has one.
     """
 
     store: Store
+    pulls: Store
     publisher: Publisher
     examiner: Examiner
     answers: Answers
@@ -53,6 +62,7 @@ class Services:
     bodies: Bodies
     cosign_pub: str
     public_url: str
+    remembered: Remembered | None = None
 
 
 @dataclass(frozen=True, slots=True)

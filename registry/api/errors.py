@@ -60,14 +60,17 @@ def answer(error: e.RegistryError) -> Response:
     if isinstance(error, e.RangeNotSatisfiable):
         headers["Content-Range"] = f"bytes */{error.size}"
     if isinstance(error, e.StoreError | e.CheckFailed | e.Busy):
-        headers["Retry-After"] = RETRY_AFTER
+        known = error.retry_after if isinstance(error, e.StoreUnavailable) else None
+        headers["Retry-After"] = RETRY_AFTER if known is None else str(known)
     return JSONResponse(body(error.code, str(error), error.detail), STATUS[type(error)], headers)
 
 
 async def on_registry_error(request: Request, error: Exception) -> Response:
     """Handler of everything that has a type in the table."""
     assert isinstance(error, e.RegistryError)
-    if isinstance(error, e.StoreError | e.CheckFailed):
+    # That a store is not asked is no news: what it has failed is logged where it failed.
+    asked = not isinstance(error, e.StoreUnavailable) or error.retry_after is None
+    if isinstance(error, e.StoreError | e.CheckFailed) and asked:
         _log.error("failed: %s %s: %s", request.method, request.scope["path"], error, exc_info=error)
     return answer(error)
 

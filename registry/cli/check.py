@@ -34,7 +34,11 @@ _NOTHING = "not run: there is no module in it"
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @trial.options
 @click.option("--stored", "of_store", is_flag=True, help="Judge all that is stored again, instead of TARGET.")
-@click.option("--storage", metavar="DIR", help="With --stored: the folder of the content.  [default: ./data]")
+@click.option(
+    "--storage",
+    metavar="DIR|s3://BUCKET/PREFIX",
+    help="With --stored: where the content is.  [default: ./data]",
+)
 @click.option(
     "--config",
     metavar="TEXT|@FILE",

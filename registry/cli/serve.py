@@ -18,12 +18,16 @@ from registry.settings.document import Place
 @click.option("--config", "path", type=click.Path(path_type=Path), help="The settings file.")
 @click.option("--host", help="The address to listen on.  [default: 127.0.0.1]")
 @click.option("--port", type=int, help="The port to listen on; 0 takes a free one.  [default: 5000]")
-@click.option("--storage", metavar="DIR", help="The folder to keep content in.  [default: ./data]")
+@click.option(
+    "--storage",
+    metavar="DIR|s3://BUCKET/PREFIX",
+    help="Where to keep content: a folder, or a bucket as boto3 reaches it.  [default: ./data]",
+)
 @click.option("--workers", type=int, metavar="N", help="How many processes serve.  [default: 1]")
 @click.option(
     "--signing-key",
     type=click.Path(path_type=Path),
-    help="The private key that signs (PEM).  [default: one that is made in the storage folder]",
+    help="The private key that signs (PEM); needed with S3.  [default: one made in the storage folder]",
 )
 @click.option(
     "--allow-anonymous-push",

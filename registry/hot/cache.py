@@ -44,6 +44,16 @@ class Entry:
     etag: bytes | None
     body: bytes
 
+    @property
+    def witness(self) -> Witness:
+        """What makes it true."""
+        return Witness(self.witness_key, self.witness_content)
+
+    def header_list(self) -> list[tuple[bytes, bytes]]:
+        """The header lines as they were offered, names in lower case."""
+        lines = (line.partition(b": ") for line in self.headers.split(b"\r\n") if line)
+        return [(name, value) for name, _, value in lines]
+
 
 class HotCache:
     """Answers by target and audience within `budget_bytes`; bodies over `largest` bytes are not taken.

@@ -132,7 +132,12 @@ class HotProtocol(GuardedProtocol):
         if entry is None:
             cache.misses += 1
             return False
-        if not (self._peek(entry.witness_key) or b"").startswith(entry.witness_content):
+        seen = self._peek(entry.witness_key)
+        if seen is None:
+            # Gone, or not to be had without waiting: the application, which waits, is glad of the bytes.
+            cache.misses += 1
+            return False
+        if not seen.startswith(entry.witness_content):
             cache.stale += 1
             cache.drop(place)
             return False

@@ -9,6 +9,7 @@ number of the system's error as `{"errno": …}`, or `{}` for what was abandoned
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import resource
@@ -44,13 +45,14 @@ def main() -> None:
         signal.signal(number, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     validity.prepare()
-    with socket.socket(fileno=os.dup(sys.stdin.fileno())) as connection, connection.makefile("rwb") as stream:
-        try:
-            while True:
-                stream.write(message(json.dumps(_answer(stream, sys.argv[1])).encode()))
-                stream.flush()
-        except (EOFError, ConnectionError):
-            return
+    with (
+        contextlib.suppress(EOFError, ConnectionError),
+        socket.socket(fileno=os.dup(sys.stdin.fileno())) as connection,
+        connection.makefile("rwb") as stream,  # what nobody reads any more makes its end fail, too
+    ):
+        while True:
+            stream.write(message(json.dumps(_answer(stream, sys.argv[1])).encode()))
+            stream.flush()
 
 
 def message(data: bytes) -> bytes:

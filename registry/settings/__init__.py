@@ -4,6 +4,7 @@ from registry.settings.errors import SettingsInvalid, SettingsUnreadable, Wrong
 from registry.settings.load import Flag, Loaded, load
 from registry.settings.model import (
     CONSUMERS,
+    S3,
     Admission,
     AdmissionRule,
     Cache,
@@ -18,6 +19,7 @@ from registry.settings.model import (
 
 __all__ = [
     "CONSUMERS",
+    "S3",
     "Admission",
     "AdmissionRule",
     "Cache",

@@ -24,10 +24,16 @@ from registry import patterns
 from registry.publish.policy import Mode, Policy
 from registry.releases import ENVOYS, NEWEST
 from registry.settings.units import Duration, Size, duration
+from storage.digest import Digest
+from storage.errors import DigestInvalid
+from storage.gc import retention
+from storage.gc.retention import Keep
 
 Consumer = Literal["istio", "envoy", "envoy-gateway"]
 CONSUMERS: tuple[Consumer, ...] = get_args(Consumer)
 
+# Bucket naming rules of Amazon S3, and the older ones with capitals and "_"; a prefix is plain segments.
+_BUCKET_AND_PREFIX = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,254}(/(?!\.{1,2}(/|$))[A-Za-z0-9._=+-]+)*/?")
 _HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
 
 
@@ -66,13 +72,17 @@ def _public_url(value: str) -> str:
 
 
 def _storage_url(value: str) -> str:
-    scheme, separator, _ = value.partition("://")
+    scheme, separator, rest = value.partition("://")
     if not value or "\0" in value:
         raise ValueError("is not a folder; write one as in ./data")
     if separator and scheme == "s3":
-        raise ValueError("this release keeps content on disk only; write a folder, as in ./data")
+        if not _BUCKET_AND_PREFIX.fullmatch(rest):
+            raise ValueError("is no place in S3; write s3://BUCKET or s3://BUCKET/PREFIX")
+        return value.rstrip("/")
     if separator:
-        raise ValueError(f"{scheme}:// is no kind of storage; write a folder, as in ./data")
+        raise ValueError(
+            f"{scheme}:// is no kind of storage; write a folder, as in ./data, or s3://BUCKET/PREFIX"
+        )
     return value
 
 
@@ -83,6 +93,13 @@ def _envoy(value: Any) -> Any:
     if value not in ENVOYS:
         raise ValueError(f"{value!r} is no Envoy release that is judged for; {known}")
     return value
+
+
+def _digest(value: str) -> str:
+    try:
+        return str(Digest.parse(value))
+    except DigestInvalid as error:
+        raise ValueError(str(error)) from None
 
 
 def _some(value: tuple[str, ...]) -> tuple[str, ...]:
@@ -122,16 +139,38 @@ class Server(Section):
 
 
 class Cache(Section):
-    """What is kept in memory."""
+    """What is kept in memory, and for how long that is served when the store fails."""
 
     memory: Size = ByteSize(256_000_000)
+    stale_if_error: Duration = duration("15m")
+
+
+class S3(Section):
+    """How content is kept in S3; credentials, region and endpoint are where boto3 looks for them."""
+
+    path_style: bool = False
+    encryption: Literal["AES256", "aws:kms"] | None = None
+    kms_key: str | None = None
+    storage_class: str | None = None
+
+    @model_validator(mode="after")
+    def _one_encryption(self) -> S3:
+        if self.kms_key is not None and self.encryption != "aws:kms":
+            raise ValueError("storage.s3.kms_key needs storage.s3.encryption: aws:kms")
+        return self
 
 
 class Storage(Section):
     """Where content is kept."""
 
     url: Annotated[str, AfterValidator(_storage_url)] = "./data"
+    s3: S3 = S3()
     cache: Cache = Cache()
+
+    @property
+    def in_s3(self) -> bool:
+        """Whether that is a bucket, not a folder."""
+        return self.url.startswith("s3://")
 
 
 class AdmissionRule(Section):
@@ -171,6 +210,34 @@ class Signing(Section):
     keys: tuple[Path, ...] = ()
 
 
+class Tags(Section):
+    """What holds for tags."""
+
+    history: Duration = duration("90d")
+
+
+class Kept(Section):
+    """What of a repository stays; a key that is left out keeps nothing."""
+
+    last: Annotated[WholeNumber, Field(ge=0)] | None = None
+    days: Annotated[WholeNumber, Field(ge=0, le=36500)] | None = None
+    tags: tuple[Annotated[str, AfterValidator(retention.validated)], ...] = ()
+    digests: tuple[Annotated[str, AfterValidator(_digest)], ...] = ()
+
+
+class RetentionRule(Section):
+    """What stays of some repositories when garbage is collected; of all others everything does."""
+
+    repositories: Repositories
+    keep: Kept
+
+
+class GarbageCollection(Section):
+    """When what nobody names is collected."""
+
+    interval: Duration = duration("24h")
+
+
 class Limits(Section):
     """How large things may be."""
 
@@ -196,8 +263,19 @@ class Settings(BaseSettings):
     storage: Storage = Storage()
     admission: Admission = Admission()
     signing: Signing = Signing()
+    tags: Tags = Tags()
+    retention: tuple[RetentionRule, ...] = ()
+    gc: GarbageCollection = GarbageCollection()
     limits: Limits = Limits()
     timeouts: Timeouts = Timeouts()
+
+    def keep(self, repository: str) -> Keep | None:
+        """What is kept of a repository, by the first rule that names it; None: everything."""
+        for rule in self.retention:
+            if patterns.matches(rule.repositories, repository):
+                keep = rule.keep
+                return Keep(keep.last, keep.days, keep.tags, frozenset(map(Digest.parse, keep.digests)))
+        return None
 
     @model_validator(mode="before")
     @classmethod

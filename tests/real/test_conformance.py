@@ -8,7 +8,9 @@ from xml.etree import ElementTree
 
 import pytest
 
+from registry.keyring import write_new
 from tests.real.process import environment, run
+from tests.real.seaweed import Bucket
 from tests.real.sidecargo import Sidecargo
 from tests.real.tools import ROOT, require
 
@@ -25,10 +27,26 @@ EVERYTHING = {
 """The newest rules, and what the suite leaves out unless it is told; all else is on by itself."""
 
 
+SETTINGS = ROOT / "deploy" / "conformance.yaml"
+
+
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_every_case_passes(serve: Callable[..., Sidecargo], tmp_path: Path, workers: str) -> None:
+    _conforms(serve("--workers", workers, settings=SETTINGS), tmp_path)
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_every_case_passes_over_s3(
+    serve: Callable[..., Sidecargo], bucket: Bucket, tmp_path: Path, workers: str
+) -> None:
+    key = tmp_path / "signing.key"
+    write_new(key)
+    flags = ("--storage", bucket.url, "--signing-key", str(key))
+    _conforms(serve("--workers", workers, *flags, settings=SETTINGS), tmp_path)
+
+
+def _conforms(server: Sidecargo, tmp_path: Path) -> None:
     suite = require("conformance")
-    server = serve("--workers", workers, settings=ROOT / "deploy" / "conformance.yaml")
     done = run(
         suite,
         env=environment(

@@ -1,12 +1,26 @@
+import asyncio
+import json
 import socket
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+from starlette.applications import Starlette
 
+from registry import app as composition
+from registry import storages
+from registry.keyring import signing_key
+from registry.settings import Settings
+from storage.digest import Digest
+from storage.disk import DiskDriver
+from storage.remembered import Remembered
+from storage.store import Store
 from tests.real.sidecargo import Sidecargo
 from tests.registry.consumers.shapes import B
+from tests.registry.publish.looks import InThread
 from tests.registry.talk import Connection, Registry, files, fresh
+from tests.storage.unsteady import Clock, Unsteady
 
 WRONG_NAMES = {
     "up": "..",
@@ -156,3 +170,136 @@ def test_what_a_proxy_passes_on_is_not_from_this_machine(registry: Registry, hea
     path = f"{registry.base}/manifests/v1"
     assert registry.ask("DELETE", path, {header: "192.0.2.1"}).code == "DENIED"
     assert registry.ask("DELETE", path).status == 202
+
+
+class Replica:
+    """The application over a store that is remembered, and that a test breaks."""
+
+    def __init__(self, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.clock = Clock()
+        self.others = Store(DiskDriver(root), upload_limit=1 << 30)
+        self.store = Unsteady(DiskDriver(root))
+        self.remembered = Remembered(self.store.driver, clock=self.clock)
+        self.root = root
+        place = storages.Place(
+            self.remembered.asking, self.remembered, self.remembered, root / "temp", self.remembered.close,
+            root, self.remembered,
+        )  # fmt: skip
+        monkeypatch.setattr(storages, "opened", lambda settings: place)
+
+    async def begin(self) -> None:
+        """Compose it, and push B's blobs and a large one by way of another replica."""
+        await self.others.open()
+        signing_key([], self.root)
+        self.app: Starlette
+        self.app, _ = composition.wire(Settings())
+        blobs = self.others.repository("r").blobs
+        for content in (*B.blobs.values(), LARGE):
+            await blobs.put(content)
+
+    async def ask(self, method: str, path: str, body: bytes = b"") -> tuple[int, dict[str, str], bytes]:
+        """Status, headers and body of an answer."""
+        sent: list[dict[str, Any]] = []
+        bodies = [body]
+
+        async def receive() -> dict[str, Any]:
+            if not bodies:
+                await asyncio.Event().wait()
+            return {"type": "http.request", "body": bodies.pop(), "more_body": False}
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+
+        headers = [(b"content-type", B.media_type.encode()), (b"content-length", b"%d" % len(body))]
+        scope = {
+            "type": "http", "asgi": {"version": "3.0", "spec_version": "2.3"}, "http_version": "1.1",
+            "method": method, "scheme": "http", "path": path, "raw_path": path.encode(), "query_string": b"",
+            "headers": headers, "client": ("127.0.0.1", 1), "server": ("127.0.0.1", 2),
+        }  # fmt: skip
+        await self.app(scope, receive, send)
+        content = b"".join(bytes(message.get("body", b"")) for message in sent[1:])
+        return sent[0]["status"], {n.decode(): v.decode() for n, v in sent[0]["headers"]}, content
+
+
+LARGE = bytes(9 << 20)
+LAYER = B.manifest["layers"][0]["digest"]
+PULLS = {
+    "a tag": "/v2/r/manifests/v1",
+    "a digest": f"/v2/r/manifests/{Digest.of(B.body)}",
+    "a layer": f"/v2/r/blobs/{LAYER}",
+    "a module": "/plugins/r:v1/plugin.wasm",
+}
+
+
+@pytest.fixture
+async def replica(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Replica]:
+    monkeypatch.setattr(composition, "Inspectors", InThread)
+    replica = Replica(tmp_path, monkeypatch)
+    await replica.begin()
+    assert (await replica.ask("PUT", "/v2/r/manifests/v1", B.body))[0] == 201
+    yield replica
+    await replica.remembered.close()
+
+
+@pytest.mark.parametrize("path", PULLS.values(), ids=PULLS)
+async def test_what_was_pulled_is_pulled_on_while_the_store_fails(replica: Replica, path: str) -> None:
+    before = await replica.ask("GET", path)
+    assert before[0] == 200
+    replica.clock.now += 60
+    replica.store.down = True
+    for _ in range(3):
+        assert await replica.ask("GET", path) == before
+    status, headers, _ = await replica.ask("HEAD", path)
+    assert (status, headers["content-length"]) == (200, before[1]["content-length"])
+    replica.clock.now += 900
+    assert (await replica.ask("GET", path))[0] == 503
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/v2/r/manifests/never-asked-for"),
+        ("GET", f"/v2/r/blobs/{Digest.of(LARGE)}"),
+        ("PUT", "/v2/r/manifests/v2"),
+        ("DELETE", "/v2/r/manifests/v1"),
+        ("POST", "/v2/r/blobs/uploads/"),
+    ],
+)
+async def test_what_needs_the_store_is_told_when_to_come_back(
+    replica: Replica, method: str, path: str
+) -> None:
+    if "blobs/sha256" in path:
+        assert (await replica.ask("GET", path))[2] == LARGE
+    replica.store.down = True
+    await replica.ask("GET", "/v2/r/tags/list")
+    calls = len(replica.store.calls)
+    status, headers, body = await replica.ask(method, path, B.body if method == "PUT" else b"")
+    assert (status, headers["retry-after"]) == (503, "1")
+    assert json.loads(body)["errors"][0]["code"] == "UNAVAILABLE"
+    assert len(replica.store.calls) == calls
+    assert json.loads((await replica.ask("GET", "/readyz"))[2])["status"] == "degraded"
+    replica.store.down = False
+    replica.clock.now += 1
+    await replica.ask("GET", "/readyz")
+    probing = replica.remembered._circuit._probing
+    assert probing
+    await probing
+    assert (await replica.ask(method, path, B.body if method == "PUT" else b""))[0] in (200, 201, 202, 404)
+
+
+async def test_bytes_are_fetched_once(replica: Replica) -> None:
+    for _ in range(5):
+        for path in PULLS.values():
+            assert (await replica.ask("GET", path))[0] == 200
+        replica.clock.now += 60
+    fetched = [key for name, key in replica.store.calls if name == "read" and LAYER.partition(":")[2] in key]
+    assert len(fetched) <= 3, "to look into it, to take the module out of it, and for the first who pulled it"
+
+
+async def test_a_push_relies_on_nothing_that_was_remembered(replica: Replica) -> None:
+    path = f"/v2/r/blobs/{LAYER}"
+    assert (await replica.ask("HEAD", path))[0] == 200
+    await replica.others.repository("r").blobs.delete(Digest.parse(LAYER))
+    assert (await replica.ask("HEAD", path))[0] == 200, "for a second"
+    status, _, body = await replica.ask("PUT", "/v2/r/manifests/v2", B.body)
+    assert (status, json.loads(body)["errors"][0]["code"]) == (404, "MANIFEST_BLOB_UNKNOWN")

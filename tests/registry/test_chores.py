@@ -9,9 +9,14 @@ from registry import chores
 from registry.chores import Chore
 from registry.hot.cache import HotCache
 from registry.metrics import SHARED_FOLDER, Metrics
+from registry.settings import Settings
+from storage import paths
+from storage.digest import Digest
 from storage.disk import DiskDriver
 from storage.errors import StoreUnavailable
 from storage.store import Store
+from tests.storage.content import image, put
+from tests.storage.gc.scene import aged, older
 
 
 async def test_chores_are_done_while_they_are_under_way_and_not_after() -> None:
@@ -28,6 +33,18 @@ async def test_chores_are_done_while_they_are_under_way_and_not_after() -> None:
     before = len(done)
     await asyncio.sleep(0.01)
     assert len(done) == before
+
+
+async def test_a_chore_begins_after_its_delay() -> None:
+    done: list[str] = []
+
+    async def do(what: str) -> None:
+        done.append(what)
+
+    late = Chore(0.001, lambda: do("late"), delay=3600)
+    async with chores.under_way([late, Chore(3600, lambda: do("soon"))]):
+        await asyncio.sleep(0.01)
+    assert done == ["soon"]
 
 
 async def test_sweeping_says_what_it_swept(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -58,3 +75,56 @@ async def test_the_folder_of_the_counts_stays_young(tmp_path: Path, monkeypatch:
     monkeypatch.setenv(SHARED_FOLDER, str(tmp_path))
     await chores.count(Metrics(HotCache(1 << 20)))
     assert os.stat(tmp_path).st_mtime > 1  # noqa: PTH116
+
+
+@pytest.fixture
+async def garbage(tmp_path: Path) -> DiskDriver:
+    """A store with an old blob that nothing names."""
+    driver = DiskDriver(tmp_path)
+    await Store(driver, upload_limit=1 << 20).repository("team/a").blobs.put(b"unused")
+    aged(driver, 2)
+    return driver
+
+
+async def test_garbage_is_collected_when_its_time_has_come(
+    garbage: DiskDriver, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    chore = chores.collecting(Settings(), garbage, tmp_path / "temp")
+    assert chore.seconds <= 3600
+    await chore.do()
+    await chore.do()
+    assert caplog.messages == [], "the first time is a day away"
+    await garbage.put(paths.COLLECTED, b'{"began":1}')
+    for _ in range(2):
+        await chore.do()
+    assert caplog.messages == [
+        "collected tags=0 manifests=0 links=1 contents=0 bytes=0 purged=0 restored=0 damaged=0"
+    ]
+
+
+async def test_garbage_is_collected_by_the_rules_of_the_settings(tmp_path: Path) -> None:
+    driver = DiskDriver(tmp_path)
+    repository = Store(driver, upload_limit=1 << 20).repository("ci/a")
+    await put(repository, image(), "old")
+    older(driver, 3)
+    await put(repository, image(kind="a/new"), "new")
+    settings = Settings.model_validate(
+        {"retention": [{"repositories": "ci/**", "keep": {"last": 1}}], "gc": {"interval": "1s"}}
+    )
+    await driver.put(paths.COLLECTED, b'{"began":1}')
+    await chores.collecting(settings, driver, tmp_path / "temp").do()
+    assert (await repository.tags.page()).names == ("new",)
+
+
+async def test_what_cannot_be_collected_does_not_end_the_chore(
+    garbage: DiskDriver, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    await garbage.put(paths.manifest("team/a", Digest.of(b"x")), b"y")
+    await garbage.put(paths.COLLECTED, b"damaged")
+    await chores.collecting(Settings(), garbage, tmp_path / "temp").do()
+    await garbage.put(paths.COLLECTED, b"damaged")
+    await chores.collecting(Settings(), garbage, tmp_path / "none").do()
+    told, failed = caplog.messages
+    assert told == "of team/a nothing was collected: it has a manifest or a tag that cannot be read"
+    assert failed.startswith("garbage was not collected: the temporary file of garbage collection")

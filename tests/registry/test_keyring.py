@@ -49,6 +49,14 @@ def test_the_first_of_those_named_signs(tmp_path: Path) -> None:
     assert not (tmp_path / "private").exists()
 
 
+def test_a_bucket_needs_one_that_is_named(tmp_path: Path) -> None:
+    with pytest.raises(StoreUnavailable, match="no private key is kept in a bucket") as raised:
+        signing_key([], None)
+    assert "sidecargo keys new signing.key" in raised.value.fix
+    write_new(tmp_path / "mine")
+    assert signing_key([tmp_path / "mine"], None).private_pem == (tmp_path / "mine").read_bytes()
+
+
 def test_a_file_is_never_overwritten(tmp_path: Path) -> None:
     key = write_new(tmp_path / "a")
     assert mode(tmp_path / "a") == 0o600

@@ -59,6 +59,15 @@ class Place(Protocol):
 class DriverContract:
     """Each promise of `storage/driver.py`, as a test."""
 
+    NOTICE_SECONDS = 0.0
+    """How long until others see that a writer is at a staged object."""
+
+    ONE_STEP = True
+    """Whether nothing comes between the steps of a move or a publication; else a copy may stay."""
+
+    FOLDERS_GO = True
+    """Whether the store lists no folder that was emptied, and knows one from an object."""
+
     @pytest.fixture
     def place(self) -> Place:
         raise NotImplementedError
@@ -112,11 +121,11 @@ class DriverContract:
             partial(driver.get, "a/b"),
             partial(driver.stat, "a/b"),
             lambda: collect(driver.read("a/b")),
-            partial(driver.delete, "a/b"),
             partial(driver.get, "a/b/c/d"),
             partial(driver.delete, "a/b/c/d"),
             partial(driver.children, "a/b/c"),
-        ) == [ObjectMissing, ObjectMissing, ObjectMissing, False, ObjectMissing, False, Page((), more=False)]
+        ) == [ObjectMissing, ObjectMissing, ObjectMissing, ObjectMissing, False, Page((), more=False)]
+        assert await driver.delete("a/b") is False or not self.FOLDERS_GO
         assert await driver.get("a/b/c") == b"x"
 
     async def test_a_reader_never_sees_a_part_of_a_write(self, driver: Driver, other: Driver) -> None:
@@ -134,6 +143,7 @@ class DriverContract:
         async def read() -> None:
             while not done.is_set():
                 seen.update([await other.get("a/b"), await collect(other.read("a/b"))])
+                await asyncio.sleep(0)  # what is answered from memory gives nobody else a turn
 
         await asyncio.gather(write(), read(), read())
         assert seen
@@ -337,6 +347,8 @@ class DriverContract:
         await driver.put("t/a/v1", b"")
         assert (await other.children("t/a")).names == ("tags", "v1")
         await driver.delete("t/a/tags/x/y")
+        if not self.FOLDERS_GO:
+            return
         assert (await other.children("t/a")).names == ("v1",)
         await driver.delete("t/a/v1")
         assert await other.children("t") == Page((), more=False)
@@ -352,7 +364,8 @@ class DriverContract:
         await asyncio.gather(
             *(come_and_go([driver, other][at % 2], "same" if at < 1 else f"own{at}") for at in range(6))
         )
-        assert await driver.children("deep") == Page((), more=False)
+        assert await driver.children("deep") == Page((), more=False) or not self.FOLDERS_GO
+        assert [entry async for entry in driver.walk("deep")] == []
 
     # Staged objects
 
@@ -456,6 +469,7 @@ class DriverContract:
         reached, go = asyncio.Event(), asyncio.Event()
         writer = asyncio.create_task(driver.extend("u/1", 0, paused(b"one", reached, go, b"two")))
         await reached.wait()
+        await asyncio.sleep(self.NOTICE_SECONDS)
         for mine in (driver, other):
             assert await outcome(mine.extend("u/1", 0, pieces(b"x"))) is StageBusy
             assert await outcome(mine.extend("u/1", 3, pieces(b"x"))) is StageBusy
@@ -497,7 +511,8 @@ class DriverContract:
             else:
                 assert found == [19, found[1]]
                 assert found[1] in (StageBusy, StageMoved)
-                assert await outcome(driver.get(target)) is ObjectMissing
+                left = await outcome(driver.get(target))
+                assert left is ObjectMissing or (left == b"0123456789" and not self.ONE_STEP)
 
     async def test_exactly_one_publishes(self, driver: Driver, other: Driver) -> None:
         await driver.stage("u/1")
@@ -593,7 +608,7 @@ class DriverContract:
         assert await driver.move("a/b/c", "trash/a/b/c")
         assert await outcome(other.get("a/b/c")) is ObjectMissing
         assert await other.get("trash/a/b/c") == BIG
-        assert (await other.children("a")).names == ()
+        assert (await other.children("a")).names == () or not self.FOLDERS_GO
         assert not await driver.move("a/b/c", "trash/a/b/c")
         await driver.put("a/b/c", b"again")
         assert await driver.move("a/b/c", "trash/a/b/c")
@@ -617,7 +632,11 @@ class DriverContract:
         for _ in range(5):
             await driver.put("a/b", b"x")
             moves = [partial(who.move, "a/b", f"t/{at}") for at, who in enumerate((driver, other) * 4)]
-            assert sorted(map(str, await together(*moves))) == ["False"] * 7 + ["True"]
-            (found,) = (await driver.children("t")).names
-            assert await driver.get(f"t/{found}") == b"x"
-            await driver.delete(f"t/{found}")
+            outcomes = await together(*moves)
+            assert Counter(outcomes) == {True: 1, False: 7}
+            left = (await driver.children("t")).names
+            assert str(outcomes.index(True)) in left
+            assert len(left) == 1 or not self.ONE_STEP
+            for name in left:
+                assert await driver.get(f"t/{name}") == b"x"
+                await driver.delete(f"t/{name}")

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from storage import paths
 from storage.digest import Digest
 from storage.disk import DiskDriver
+from storage.driver import ObjectMissing
 from storage.errors import BlobUnknown, StoreUnavailable
 from storage.manifest import OCI_MANIFEST
 from storage.records import enclose, write_size
@@ -131,3 +134,47 @@ async def test_a_cut_off_one_is_never_served(store: Store, driver: DiskDriver, t
     await driver.put(paths.blob_link("team/a", DIGEST), enclose(write_size(len(DATA)), there))
     with pytest.raises(StoreUnavailable):
         await repository.blobs.open(DIGEST)
+
+
+async def test_a_link_that_is_written_again_is_new(repository: Repository, driver: DiskDriver) -> None:
+    await repository.blobs.put(DATA)
+    key = paths.blob_link("team/a", DIGEST)
+    os.utime(driver.root / key, (5, 5))
+    await repository.blobs.link(DIGEST, len(DATA))
+    assert (await driver.stat(key)).modified > 5
+
+
+async def test_an_unlinked_one_comes_back_for_a_manifest(repository: Repository, driver: DiskDriver) -> None:
+    blobs = repository.blobs
+    await blobs.put(DATA)
+    await driver.move(paths.blob_link("team/a", DIGEST), paths.unlinked("team/a", DIGEST))
+    with pytest.raises(BlobUnknown):
+        await blobs.open(DIGEST)
+    assert (await blobs.relink(DIGEST)).size == len(DATA)
+    assert await blobs.relink(DIGEST) == await blobs.open(DIGEST)
+    await blobs.delete(DIGEST)
+    with pytest.raises(BlobUnknown):
+        await blobs.relink(DIGEST)
+
+
+@pytest.mark.parametrize("opened", [True, False], ids=["opened-before", "opened-after"])
+async def test_bytes_in_the_trash_are_put_back(
+    repository: Repository, driver: DiskDriver, opened: bool
+) -> None:
+    blobs, key = repository.blobs, paths.blob(DIGEST)
+    await blobs.put(DATA)
+    found = await blobs.open(DIGEST)
+    await driver.move(key, paths.trash(key))
+    if not opened:
+        found = await blobs.open(DIGEST)
+    assert await collect(blobs.read(found, 1)) == DATA[1:]
+    assert set(objects(driver)) >= {key}
+    assert not (driver.root / paths.trash(key)).exists()
+
+
+async def test_bytes_that_are_nowhere(repository: Repository, driver: DiskDriver) -> None:
+    await repository.blobs.put(DATA)
+    found = await repository.blobs.open(DIGEST)
+    await driver.delete(paths.blob(DIGEST))
+    with pytest.raises(ObjectMissing):
+        await collect(repository.blobs.read(found))

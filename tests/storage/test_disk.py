@@ -172,8 +172,11 @@ async def test_content_is_synced_then_placed_then_its_folder(
 ) -> None:
     await getattr(driver, write)("b/x/y", pieces(b"x") if write == "put_stream" else b"x")
     assert list(zip(synced.paths, synced.seen, strict=True)) == [
-        ("temp/…", False), (".", False), ("b", False), ("b/x", True)
+        ("temp/…", False), ("b/x", True), ("b", True), (".", True)
     ]  # fmt: skip
+    synced.paths.clear()
+    await driver.put("b/x/y", b"y")
+    assert synced.paths == ["temp/…", "b/x"], "the names of the folders are on the disk"
 
 
 async def test_in_order_each_is_synced_before_the_next_is_placed(
@@ -242,8 +245,21 @@ async def test_a_stage_is_synced_when_it_is_published(driver: DiskDriver, synced
     assert synced.paths == [], "what a power cut takes of it, the client sends again"
     await driver.publish("u/1", "b/x/y", 2)
     assert list(zip(synced.paths, synced.seen, strict=True)) == [
-        ("u/1", False), (".", False), ("b", False), ("b/x", True)
+        ("u/1", False), ("b/x", True), ("b", True), (".", True)
     ]  # fmt: skip
+
+
+async def test_a_stage_whose_sync_failed_is_gone(driver: DiskDriver, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next sync would succeed, whatever the first one has lost."""
+    await furnish(driver)
+
+    def fail(file: int) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", fail)
+        assert await outcome(driver.publish("u/1", "a/c", 3)) is StoreUnavailable
+    assert await outcome(driver.publish("u/1", "a/c", 3)) is ObjectMissing
 
 
 # Races, forced
@@ -252,12 +268,13 @@ async def test_a_stage_is_synced_when_it_is_published(driver: DiskDriver, synced
 async def test_put_survives_a_delete_before_its_last_sync(
     driver: DiskDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def delete_then_sync(folder: Path) -> None:
-        if folder == driver.root / "a/b":
-            shutil.rmtree(folder)
-        sync_folder(folder)
+    sync = folders.sync
 
-    monkeypatch.setattr("storage.disk.sync_folder", delete_then_sync)
+    def delete_then_sync(folder: Path, root: Path) -> None:
+        shutil.rmtree(folder)
+        sync(folder, root)
+
+    monkeypatch.setattr(folders, "sync", delete_then_sync)
     await driver.put("a/b/c", b"x")
     assert await outcome(driver.get("a/b/c")) is ObjectMissing
 

@@ -22,6 +22,7 @@ KEYS = {
     "refusals": paths.refusals("a/b"),
     "refusal": paths.refusal("a/b", "v1"),
     "blob_link": paths.blob_link("a/b", DIGEST),
+    "unlinked": paths.unlinked("a/b", DIGEST),
     "manifests": paths.manifests("a/b", "sha256"),
     "manifest": paths.manifest("a/b", DIGEST),
     "tags": paths.tags("a/b"),
@@ -29,8 +30,11 @@ KEYS = {
     "referrers": paths.referrers("a/b", DIGEST),
     "referrer": paths.referrer("a/b", DIGEST, OTHER),
     "derived": paths.derived("a/b", DIGEST),
+    "repository_folder": paths.repository_folder("a/b", "tags"),
+    "trash": paths.trash(paths.tag("a/b", "v1")),
+    "damaged": paths.damaged(paths.tag("a/b", "v1")),
 }
-FOLDERS = ("blob_folders", "manifests", "tags", "referrers", "refusals")
+FOLDERS = ("blob_folders", "manifests", "tags", "referrers", "refusals", "repository_folder")
 REPOSITORIES = ["a", "a/b", "a/tags", "a/tags/b", "a/blobs", "a-b", "a.b", "a_b", "a/manifests/v1"]
 
 COMPONENT = r"[a-z0-9]{1,3}(?:(?:\.|_|__|-{1,2})[a-z0-9]{1,2}){0,2}"
@@ -42,11 +46,11 @@ def drawn() -> dict[str, re.Pattern[str]]:
     found = {}
     for own, key in re.findall(r"^ {4}( {4})?((?:<[^>]*>|[^\s<])+)", paths.__doc__ or "", re.MULTILINE):
         whole = f"repositories/<repository>/{key}" if own else key
-        any_depth = whole.startswith("repositories/")
+        any_depth = {"<repository>"} if whole.startswith("repositories/") else {"<key>"}
         parts = re.split(r"(<[^>]*>)", whole)
         found[whole] = re.compile(
             "".join(
-                re.escape(part) if part[:1] != "<" else ".+" if any_depth and "repo" in part else "[^/]+"
+                re.escape(part) if part[:1] != "<" else "(?!damaged/).+" if part in any_depth else "[^/]+"
                 for part in parts
             )
         )
@@ -55,7 +59,11 @@ def drawn() -> dict[str, re.Pattern[str]]:
 
 
 def test_the_drawing_has_every_key_once() -> None:
-    objects = [key for name, key in KEYS.items() if name not in FOLDERS] + [paths.FORMAT]
+    objects = [key for name, key in KEYS.items() if name not in FOLDERS] + [
+        paths.FORMAT,
+        paths.COLLECTED,
+        paths.CHECKED,
+    ]
     shown = drawn()
     met = {key: [line for line, pattern in shown.items() if pattern.fullmatch(key)] for key in objects}
     assert {key: len(lines) for key, lines in met.items()} == dict.fromkeys(objects, 1)
@@ -68,7 +76,7 @@ def test_every_builder_is_in_the_table_above() -> None:
         for name, found in inspect.getmembers(paths, inspect.isfunction)
         if found.__module__ == paths.__name__ and not name.startswith("_")
     }
-    assert builders == {*KEYS, "catalog_name", "catalog_repository"}
+    assert builders == {*KEYS, "catalog_name", "catalog_repository", "owned", "trashed"}
 
 
 def test_the_keys_are_as_written_here() -> None:
@@ -82,6 +90,7 @@ def test_the_keys_are_as_written_here() -> None:
         "refusals": "refusals/a.b",
         "refusal": "refusals/a.b/v1",
         "blob_link": f"repositories/a/b/_blobs/sha256/{one}",
+        "unlinked": f"repositories/a/b/_unlinked/sha256/{one}",
         "manifests": "repositories/a/b/_manifests/sha256",
         "manifest": f"repositories/a/b/_manifests/sha256/{one}",
         "tags": "repositories/a/b/_tags",
@@ -89,14 +98,18 @@ def test_the_keys_are_as_written_here() -> None:
         "referrers": f"repositories/a/b/_referrers/sha256/{one}",
         "referrer": f"repositories/a/b/_referrers/sha256/{one}/sha512:{two}",
         "derived": f"repositories/a/b/_derived/sha256/{one}",
+        "repository_folder": "repositories/a/b/_tags",
+        "trash": "trash/repositories/a/b/_tags/v1",
+        "damaged": "trash/damaged/repositories/a/b/_tags/v1",
     } == KEYS
 
 
 def test_no_key_is_another_or_a_folder_of_another() -> None:
-    keys = [paths.FORMAT, *(paths.blob(digest) for digest in (DIGEST, OTHER))]
+    keys = [paths.FORMAT, paths.COLLECTED, *(paths.blob(digest) for digest in (DIGEST, OTHER))]
     for repository, digest in itertools.product(REPOSITORIES, (DIGEST, OTHER)):
         keys += [
             paths.blob_link(repository, digest),
+            paths.unlinked(repository, digest),
             paths.manifest(repository, digest),
             paths.referrer(repository, digest, DIGEST),
             paths.referrer(repository, digest, OTHER),
@@ -106,9 +119,27 @@ def test_no_key_is_another_or_a_folder_of_another() -> None:
         keys += [paths.catalog(repository), paths.upload(repository, "sha256-0123")]
         keys += [paths.refusal(repository, name) for name in ("v1", "latest", str(DIGEST))]
         keys += [paths.tag(repository, name) for name in ("v1", "latest", "sha256", "_tags")]
+    keys += [paths.trash(key) for key in keys]
     assert len(set(keys)) == len(keys)
     folders = {"/".join(key.split("/")[:at]) for key in keys for at in range(1, key.count("/") + 1)}
     assert not folders & set(keys)
+
+
+@pytest.mark.parametrize("repository", REPOSITORIES)
+def test_what_a_repositorys_key_is_made_of(repository: str) -> None:
+    owned = [
+        (paths.blob_link(repository, DIGEST), "blobs", f"sha256/{DIGEST.hex}"),
+        (paths.unlinked(repository, OTHER), "unlinked", f"sha512/{OTHER.hex}"),
+        (paths.tag(repository, "_tags"), "tags", "_tags"),
+        (paths.referrer(repository, DIGEST, OTHER), "referrers", f"sha256/{DIGEST.hex}/{OTHER}"),
+    ]
+    for key, folder, name in owned:
+        assert paths.owned(key) == paths.Owned(repository, folder, name)
+        assert key == f"{paths.repository_folder(repository, folder)}/{name}"
+        assert paths.trashed(paths.trash(key)) == key
+        assert paths.owned(paths.trash(key)) is None
+    for other in (paths.catalog(repository), paths.refusal(repository, "v1"), paths.blob(DIGEST)):
+        assert paths.owned(other) is None
 
 
 @pytest.mark.parametrize("key", KEYS.values(), ids=KEYS)

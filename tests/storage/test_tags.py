@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from functools import partial
 
 import pytest
@@ -10,12 +11,13 @@ from storage import paths, records
 from storage import tags as under_test
 from storage.digest import Digest
 from storage.disk import DiskDriver
+from storage.driver import ObjectChanged
 from storage.errors import ManifestUnknown, StoreUnavailable
 from storage.manifest import OCI_MANIFEST, Descriptor
 from storage.repositories import Repository
 from storage.store import Store
-from storage.tags import Tags
-from tests.storage.streams import outcome
+from storage.tags import HISTORY, MOST, Former, History, Tags
+from tests.storage.streams import outcome, together
 from tests.storage.turns import Turns
 
 ONE, TWO = (Descriptor(OCI_MANIFEST, Digest.of(bytes([at])), at) for at in range(2))
@@ -42,6 +44,102 @@ async def test_a_tag_comes_moves_and_goes(tags: Tags, driver: DiskDriver) -> Non
 async def test_a_tag_keeps_no_more_than_names_the_manifest(tags: Tags, driver: DiskDriver) -> None:
     await tags.put("v1", Descriptor(ONE.media_type, ONE.digest, ONE.size, "kind", {"a": "b" * 1000}))
     assert await driver.get(paths.tag("team/a", "v1")) == records.write_descriptor(ONE)
+
+
+def at_time(monkeypatch: pytest.MonkeyPatch, now: float) -> None:
+    monkeypatch.setattr(under_test.time, "time", lambda: now)
+
+
+async def test_a_tag_remembers_what_it_named(
+    tags: Tags, driver: DiskDriver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at_time(monkeypatch, 1000.0)
+    await tags.put("v1", ONE, by="alice")
+    assert await tags.history("v1") == History(ONE)
+    at_time(monkeypatch, 2000.0)
+    await tags.put("v1", TWO, by="bob")
+    await tags.put("v1", TWO, by="carol")
+    at_time(monkeypatch, 3000.25)
+    await tags.put("v1", ONE)
+    former = (Former(TWO, 3000.25), Former(ONE, 2000.0, "bob"))
+    assert await tags.history("v1") == History(ONE, former)
+    first, _ = records.split(await driver.get(paths.tag("team/a", "v1")))
+    assert first == records.write_descriptor(ONE)
+    found, witness = await tags.resolve("v1")
+    assert (found, witness.content, witness.holds(driver)) == (ONE, first, True)
+    with pytest.raises(ManifestUnknown):
+        await tags.history("v2")
+
+
+async def test_a_history_has_an_end(tags: Tags, driver: DiskDriver, monkeypatch: pytest.MonkeyPatch) -> None:
+    several = [Descriptor(OCI_MANIFEST, Digest.of(b"%d" % at), at) for at in range(MOST + 20)]
+    for at, one in enumerate(several):
+        at_time(monkeypatch, 1000.0 + at)
+        await tags.put("v1", one, by="b" * 1000)
+    found = await tags.history("v1")
+    assert [former.descriptor for former in found.former] == several[-2 : -MOST - 2 : -1]
+    assert len(await driver.get(paths.tag("team/a", "v1"))) < 64 << 10
+    at_time(monkeypatch, 1000.0 + HISTORY + 60)
+    assert len((await tags.history("v1")).former) == 60
+    await tags.put("v1", ONE)
+    assert len((await tags.history("v1")).former) == 61
+    at_time(monkeypatch, 1000.0 + HISTORY + 65)
+    await Tags(driver, "team/a", history=1.0).put("v1", TWO)
+    assert len((await tags.history("v1")).former) == 1
+
+
+async def test_a_tag_that_is_named_again_is_new(tags: Tags, driver: DiskDriver) -> None:
+    for one in (ONE, TWO):
+        await tags.put("v1", one)
+    key = paths.tag("team/a", "v1")
+    held = await driver.get(key)
+    os.utime(driver.root / key, (5, 5))
+    await tags.put("v1", TWO)
+    assert await driver.get(key) == held
+    assert (await driver.stat(key)).modified > 5
+
+
+async def test_a_new_tag_is_one_call(driver: DiskDriver) -> None:
+    turns, gated = Turns.over(driver)
+    calls = (await turns.play([], partial(Tags(gated, "team/a").put, "v1", ONE)))[1]
+    assert calls == [0]
+
+
+@pytest.mark.usefixtures("unsynced")
+async def test_no_move_is_lost_of_many_at_once(driver: DiskDriver) -> None:
+    several = [Descriptor(OCI_MANIFEST, Digest.of(b"%d" % at), at) for at in range(32)]
+    views = [Tags(DiskDriver(driver.root), "team/a") for _ in several]
+    assert set(
+        await together(*(partial(tags.put, "v1", one) for tags, one in zip(views, several, strict=True)))
+    ) == {None}
+    found = await views[0].history("v1")
+    named = {found.named.digest, *(former.descriptor.digest for former in found.former)}
+    assert named == {one.digest for one in several}
+
+
+async def test_who_never_gets_through_is_told(tags: Tags, driver: DiskDriver) -> None:
+    await tags.put("v1", ONE)
+
+    async def changed(*_: object) -> None:
+        raise ObjectChanged
+
+    driver.replace = changed  # type: ignore[method-assign]
+    with pytest.raises(StoreUnavailable) as raised:
+        await tags.put("v1", TWO)
+    assert raised.value.fix
+
+
+@pytest.mark.parametrize("lines", [b"{}", b"[]", b"x", b"", b'{"until":"x"}', b'{"until":1}'], ids=str)
+async def test_a_damaged_history(tags: Tags, driver: DiskDriver, lines: bytes) -> None:
+    """What the tag names is known; the history is not, and the next move begins a new one."""
+    await driver.put(
+        paths.tag("team/a", "v1"), records.enclose(records.write_descriptor(ONE), lines + b"\n{}")
+    )
+    assert (await tags.resolve("v1"))[0] == ONE
+    with pytest.raises(StoreUnavailable):
+        await tags.history("v1")
+    await tags.put("v1", TWO)
+    assert await tags.history("v1") == History(TWO)
 
 
 async def test_tags_of_a_near_repository_are_not_met(store: Store, tags: Tags) -> None:

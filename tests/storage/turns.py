@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Seque
 from contextvars import ContextVar
 from typing import Any, cast
 
-from storage.driver import Driver
+from storage.driver import Driver, Entry
 from tests.storage.streams import outcome
 
 Story = Callable[[], Coroutine[Any, Any, object]]
@@ -38,18 +38,28 @@ class Turns:
             return found
 
         async def call(*args: Any, **options: Any) -> Any:
-            teller = _teller.get()
-            if teller is None:
-                return await found(*args, **options)
-            turn = asyncio.get_running_loop().create_future()
-            self._waiting.setdefault(teller, []).append(turn)
-            await turn
-            try:
-                return await found(*args, **options)
-            finally:
-                self._idle.set()
+            return await self._in_turn(found, *args, **options)
 
-        return call
+        async def walk(prefix: str) -> AsyncIterator[Entry]:
+            for entry in await self._in_turn(whole, prefix):
+                yield entry
+
+        async def whole(prefix: str) -> list[Entry]:
+            return [entry async for entry in found(prefix)]
+
+        return walk if name == "walk" else call
+
+    async def _in_turn(self, found: Callable[..., Awaitable[Any]], *args: Any, **options: Any) -> Any:
+        teller = _teller.get()
+        if teller is None:
+            return await found(*args, **options)
+        turn = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(teller, []).append(turn)
+        await turn
+        try:
+            return await found(*args, **options)
+        finally:
+            self._idle.set()
 
     async def play(self, order: Sequence[int], *stories: Story) -> tuple[list[object], list[int]]:
         """Tell the stories, call by call in this order (then the first that waits).

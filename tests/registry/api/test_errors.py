@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 from starlette.requests import Request
 
-from registry.api.errors import HANDLERS, STATUS, answer, body, on_fault
+from registry.api.errors import HANDLERS, STATUS, answer, body, on_fault, on_registry_error
 from storage import errors as e
 from tests.real.tools import ROOT
 
@@ -73,6 +73,29 @@ def test_only_what_may_pass_has_a_code_that_clients_retry(kind: type[e.RegistryE
         assert answer(made(kind)).headers["retry-after"]
     elif kind.code in RETRIED:
         assert issubclass(kind, e.BlobUploadInvalid)  # no client of that library sends chunks
+
+
+@pytest.mark.parametrize(("known", "said"), [(None, "5"), (1, "1"), (10, "10")])
+def test_a_store_that_fails_says_when_to_come_back(known: int | None, said: str) -> None:
+    response = answer(e.StoreUnavailable("down.", retry_after=known))
+    assert (response.status_code, response.headers["retry-after"]) == (503, said)
+
+
+@pytest.mark.parametrize(
+    ("error", "logged"),
+    [
+        (e.StoreUnavailable("down."), 1),
+        (e.StoreUnavailable("not asked.", retry_after=1), 0),
+        (e.StoreFull("full."), 1),
+        (e.NameInvalid("wrong."), 0),
+    ],
+    ids=str,
+)
+async def test_what_the_store_failed_is_logged_once(
+    caplog: pytest.LogCaptureFixture, error: e.RegistryError, logged: int
+) -> None:
+    await on_registry_error(Request({"type": "http", "method": "GET", "path": "/x"}), error)
+    assert len(caplog.records) == logged
 
 
 @pytest.mark.parametrize(("offset", "said"), [(0, "0-0"), (1, "0-0"), (100, "0-99")])

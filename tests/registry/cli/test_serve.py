@@ -87,8 +87,8 @@ def test_an_open_address_needs_a_word(served: list[Settings], sidecargo: Runner)
     [
         (["--port", "70000"], "--port: server.port: 70000 is too large; it is 65535 at most"),
         (
-            ["--storage", "s3://b/p"],
-            "--storage: storage.url: this release keeps content on disk only; write a ",
+            ["--storage", "s3://"],
+            "--storage: storage.url: 's3://' is no place in S3; write s3://BUCKET or s3://BUCKET/PREFIX",
         ),
         (["--config", "/none.yaml"], "/none.yaml: No such file or directory."),
     ],

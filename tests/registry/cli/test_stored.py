@@ -159,7 +159,7 @@ def test_a_damaged_manifest(sidecargo: Runner, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--storage", "{}/none"], "{}/none is no storage of a registry. Name the folder that is served: "),
+        (["--storage", "{}/none"], "{}/none is no storage of a registry. Name what is served: --storage DIR"),
         (["--storage", "{}"], "{} is no storage of a registry."),
         (["--config", "{}/none.yaml"], "{}/none.yaml: No such file or directory."),
         (["--envoy", "1.2"], "'1.2' is no Envoy release that is judged for. Known: 1.36"),

@@ -119,6 +119,20 @@ def test_once_its_witness_has_changed_an_answer_is_never_given_again(served: Ser
     assert served.cache.hits > 20
 
 
+def test_what_cannot_be_known_without_waiting_is_kept(served: Served) -> None:
+    path = "/v2/a/manifests/v1"
+    served.warm(path)
+    with served.connect() as client:
+        before = client.ask(path)
+        content = (served.files.root / "tag").read_bytes()
+        (served.files.root / "tag").unlink()
+        assert client.ask(path).startswith(b"HTTP/1.1 404")
+        (served.files.root / "tag").write_bytes(content)
+        asked = len(served.app.asked)
+        assert client.ask(path) == before
+        assert len(served.app.asked) == asked, "its bytes were not forgotten"
+
+
 def test_a_moved_tag_is_never_answered_from_before_under_load(served: Served) -> None:
     # A reader that begins after a move must see that move or a later one.
     path = "/v2/a/manifests/v1"

@@ -106,6 +106,11 @@ def test_it_ends_with_its_server(talk: Talk, sent: bytes) -> None:
         assert (code, said) == (0, b"")
 
 
+def test_it_ends_with_a_server_that_died_before_its_answer(talk: Talk) -> None:
+    talk.send(message(json.dumps(ASKED).encode()), message(PACKED), message(b""))
+    assert talk.end() == (0, b"")
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
 def test_it_goes_on_when_all_are_told_to_end(talk: Talk, number: signal.Signals) -> None:
     assert loads(talk.ask(PACKED))

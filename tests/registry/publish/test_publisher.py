@@ -14,6 +14,7 @@ import pytest
 from starlette.applications import Starlette
 
 from registry import app as composition
+from registry import storages
 from registry.keyring import signing_key
 from registry.publish.inspect import Looked
 from registry.publish.plugins import Plugin, from_record
@@ -157,7 +158,7 @@ class Wired:
 async def wired(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Wired:
     log = Log()
     monkeypatch.setattr(composition, "Inspectors", InThread)
-    monkeypatch.setattr(composition, "DiskDriver", recording(log))
+    monkeypatch.setattr(storages, "DiskDriver", recording(log))
     store = Store(DiskDriver(tmp_path), upload_limit=1 << 30)
     await store.open()
     signing_key([], tmp_path)
@@ -200,8 +201,8 @@ async def test_the_order_of_a_push(wired: Wired) -> None:
     for part in (signed["config"], *signed["layers"]):
         digest = Digest.parse(part["digest"])
         assert log.at("end", digest.hex) < log.at("begin", signature)
-    writes = [call for call in log.calls if call[1] in ("put", "put_stream")]
-    assert writes[-1] == ("end", "put", tag)
+    writes = [call for call in log.calls if call[1] in ("put", "put_stream", "create", "replace")]
+    assert writes[-1] == ("end", "create", tag)
     assert not [call for call in log.calls if MODULE.hex in call[2]], "nobody has asked for the module yet"
 
 
@@ -276,7 +277,7 @@ async def test_a_failure_at_any_call_leaves_nothing_incomplete(
         await store.open()
         signing_key([], folder)
         monkeypatch.setattr(composition, "Inspectors", InThread)
-        monkeypatch.setattr(composition, "DiskDriver", recording(log))
+        monkeypatch.setattr(storages, "DiskDriver", recording(log))
         app, _ = composition.wire(Settings(storage={"url": str(folder)}))  # type: ignore[arg-type]
         wired = Wired(app, log, store.repository(NAME))
         await content(wired.repository, shape)

@@ -56,13 +56,14 @@ def test_all_that_is_wrong_is_said_at_once(file: Path, monkeypatch: pytest.Monke
     )
     monkeypatch.setenv("SIDECARGO_SERVER__WORKERS", "many")
     monkeypatch.setenv("SIDECARGO_STORAGE__FOLDER", "/x")
-    said = _wrong(file, Flag("--storage", ("storage", "url"), "s3://bucket"))
+    said = _wrong(file, Flag("--storage", ("storage", "url"), "gs://bucket"))
     assert said == [
         "s.yaml:4: server.port: 70000 is too large; it is 65535 at most",
         "SIDECARGO_SERVER__WORKERS: server.workers: 'many' is not a whole number",
         "s.yaml:3: server.prot: unknown key; allowed: host, port, workers, public_url",
-        "--storage: storage.url: this release keeps content on disk only; write a folder, as in ./data",
-        "SIDECARGO_STORAGE__FOLDER: storage.folder: unknown key; allowed: url, cache",
+        "--storage: storage.url: gs:// is no kind of storage; write a folder, as in ./data, or "
+        "s3://BUCKET/PREFIX",
+        "SIDECARGO_STORAGE__FOLDER: storage.folder: unknown key; allowed: url, s3, cache",
         "s.yaml:6: admission.mode: 'on' is not allowed; allowed: enforce, warn, off",
         "s.yaml:8: admission.rules[0].repositories: is missing",
         "s.yaml:9: admission.rules[0].sprase: unknown key; allowed: repositories, mode, sparse, consumers, "
@@ -70,7 +71,8 @@ def test_all_that_is_wrong_is_said_at_once(file: Path, monkeypatch: pytest.Monke
         "s.yaml:10: admission.rules[1].repositories: 'a**' is not a pattern; write names with * inside a "
         "segment and ** as a whole segment, as in team-a/*, ci/** or **",
         "s.yaml:11: limits: 4 is not a mapping of manifest, upload",
-        "s.yaml:12: nothing: unknown key; allowed: server, storage, admission, signing, limits, timeouts",
+        "s.yaml:12: nothing: unknown key; allowed: server, storage, admission, signing, tags, retention, gc, "
+        "limits, timeouts",
     ]
 
 

@@ -5,12 +5,15 @@ from pydantic import ValidationError
 
 from registry.releases import NEWEST
 from registry.settings import CONSUMERS, Settings
+from storage.digest import Digest
+from storage.gc.retention import Keep
 
 
 def test_the_defaults_are_those_of_the_contract() -> None:
     settings = Settings()
     assert (settings.server.host, settings.server.port, settings.server.workers) == ("127.0.0.1", 5000, 1)
     assert (settings.storage.url, settings.storage.cache.memory) == ("./data", 256_000_000)
+    assert settings.storage.cache.stale_if_error.total_seconds() == 15 * 60
     assert (settings.admission.mode, settings.admission.sparse) == ("enforce", False)
     assert settings.admission.consumers == CONSUMERS == ("istio", "envoy", "envoy-gateway")
     assert settings.admission.envoy == (NEWEST,)
@@ -122,7 +125,77 @@ def test_what_is_no_public_url_is_refused(url: str) -> None:
         Settings.model_validate({"server": {"public_url": url}})
 
 
-@pytest.mark.parametrize("url", ["s3://bucket/prefix", "gs://bucket", "", "a\0b"])
+@pytest.mark.parametrize("url", ["gs://bucket", "", "a\0b"])
 def test_storage_is_a_folder(url: str) -> None:
     with pytest.raises(ValidationError, match=r"\./data"):
         Settings.model_validate({"storage": {"url": url}})
+
+
+@pytest.mark.parametrize(
+    ("url", "kept"),
+    [
+        ("s3://bucket", "s3://bucket"),
+        ("s3://bucket/", "s3://bucket"),
+        ("s3://my.bucket-1/a/b_c/", "s3://my.bucket-1/a/b_c"),
+    ],
+)
+def test_storage_is_a_bucket(url: str, kept: str) -> None:
+    storage = Settings.model_validate({"storage": {"url": url}}).storage
+    assert (storage.url, storage.in_s3) == (kept, True)
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["s3://", "s3:///x", "s3://b", "s3://id:key@bucket", "s3://bucket//x", "s3://bucket/../x", "s3://b?c"],
+)
+def test_what_is_no_place_in_s3_is_refused(url: str) -> None:
+    with pytest.raises(ValidationError, match="write s3://BUCKET"):
+        Settings.model_validate({"storage": {"url": url}})
+
+
+@pytest.mark.parametrize(
+    ("s3", "said"),
+    [
+        ({"encryption": "none"}, "AES256"),
+        ({"kms_key": "k"}, "needs storage.s3.encryption"),
+        ({"kms_key": "k", "encryption": "AES256"}, "needs storage.s3.encryption"),
+    ],
+    ids=str,
+)
+def test_what_is_no_encryption_is_refused(s3: dict[str, str], said: str) -> None:
+    with pytest.raises(ValidationError, match=said):
+        Settings.model_validate({"storage": {"s3": s3}})
+
+
+def test_what_retention_keeps() -> None:
+    digest = f"sha256:{'0' * 64}"
+    settings = Settings.model_validate(
+        {
+            "retention": [
+                {"repositories": "ci/x", "keep": {"tags": ["v*"]}},
+                {"repositories": "ci/**", "keep": {"last": 20, "days": 30, "digests": [digest]}},
+            ]
+        }
+    )
+    assert settings.keep("ci/x") == Keep(tags=("v*",))
+    assert settings.keep("ci") == Keep(20, 30, (), frozenset([Digest.parse(digest)]))
+    assert settings.keep("prod") is None
+    assert Settings().keep("ci") is None
+    assert (Settings().tags.history.days, Settings().gc.interval.days) == (90, 1)
+
+
+@pytest.mark.parametrize(
+    ("rule", "said"),
+    [
+        ({"repositories": "a"}, "keep"),
+        ({"repositories": "a", "keep": {"last": -1}}, "greater than or equal to 0"),
+        ({"repositories": "a", "keep": {"last": True}}, "not a whole number"),
+        ({"repositories": "a", "keep": {"days": "30d"}}, "days"),
+        ({"repositories": "a", "keep": {"tags": ["a/b"]}}, "is not a pattern of tags"),
+        ({"repositories": "a", "keep": {"digests": ["sha256:1"]}}, "sha256 takes 64"),
+        ({"repositories": "a", "keep": {"newest": 1}}, "newest"),
+    ],
+)
+def test_rules_of_retention_that_are_wrong(rule: object, said: str) -> None:
+    with pytest.raises(ValidationError, match=said):
+        Settings.model_validate({"retention": [rule]})

@@ -54,4 +54,6 @@ def test_secrets_are_masked() -> None:
 
 def _nulls(settings: dict[str, Any]) -> dict[str, Any]:
     """The YAML has keys without a value too."""
-    return settings | {"server": {"public_url": None} | settings["server"]}
+    nothing = {"encryption": None, "kms_key": None, "storage_class": None}
+    storage = settings["storage"] | {"s3": settings["storage"]["s3"] | nothing}
+    return settings | {"server": {"public_url": None} | settings["server"], "storage": storage}

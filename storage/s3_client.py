@@ -1,0 +1,178 @@
+"""The client of an S3 store: boto3's, in bounded pools of threads, its failures told as ours.
+
+boto3 takes credentials, roles, the region and the endpoint from where its users keep them: the environment,
+`~/.aws`, the machine's role. A failure never says more of them than that they are wrong.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+from botocore.response import StreamingBody
+
+from storage.s3_errors import BODY_FAILURES, told, told_by_client
+
+THREADS = 32
+"""Calls for small objects at a time; as many again move large bodies."""
+
+_CONNECT_SECONDS = 3
+_READ_SECONDS = 20
+_ATTEMPTS = 4
+_BODY_ATTEMPTS = 3
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class S3Options:
+    """Where content is kept, and what boto3 has no place of its own to be told in.
+
+    `prefix` is what every key begins with, "" or with a "/" at its end; `encryption` is "AES256" or
+    "aws:kms", with a key's id in `kms_key`; `storage_class` is for content, not for records.
+    """
+
+    bucket: str
+    prefix: str = ""
+    path_style: bool = False
+    encryption: str | None = None
+    kms_key: str | None = None
+    storage_class: str | None = None
+
+    @property
+    def shown(self) -> str:
+        """The place as people write it."""
+        return f"s3://{self.bucket}/{self.prefix}".rstrip("/")
+
+    def written(self, *, content: bool) -> dict[str, str]:
+        """What a call says that creates an object."""
+        said = {
+            "ServerSideEncryption": self.encryption,
+            "SSEKMSKeyId": self.kms_key,
+            "StorageClass": self.storage_class if content else None,
+        }
+        return {name: value for name, value in said.items() if value is not None}
+
+
+class S3Client:
+    """Calls to one bucket below one prefix; made by any number of tasks, on one loop or several."""
+
+    def __init__(self, options: S3Options) -> None:
+        self.options = options
+        try:
+            self.boto = boto3.session.Session().client("s3", config=_config(options))
+        except (BotoCoreError, ValueError) as error:
+            raise told(error, options.shown) from None
+        self._small = ThreadPoolExecutor(THREADS, "s3")
+        self._large = ThreadPoolExecutor(THREADS, "s3-bodies")
+
+    async def call(self, operation: str, key: str | None = None, *, large: bool = False, **said: Any) -> Any:
+        """The answer to an operation of boto3's on an object, or on the bucket; raises as `told` does.
+
+        Once begun, a call that writes is awaited to its end also when the caller is cancelled.
+        """
+        work = self._in_thread(lambda: self._call(operation, key, said), large=large)
+        reads = operation.startswith(("get_", "head_", "list_"))
+        return await (work if reads else finished(work))
+
+    async def get(self, key: str, **said: Any) -> tuple[bytes, Any]:
+        """A small object whole, and the answer that brought it."""
+
+        def get() -> tuple[bytes, Any]:
+            left = _BODY_ATTEMPTS
+            while True:
+                left -= 1
+                answer = self._call("get_object", key, said)
+                try:
+                    with contextlib.closing(answer["Body"]) as body:
+                        return body.read(), answer
+                except BODY_FAILURES as error:
+                    if not left:
+                        raise told(error, self.options.shown) from None
+
+        return await self._in_thread(get)
+
+    async def open(self, key: str, **said: Any) -> tuple[StreamingBody, Any]:
+        """An object's body, to be read and closed, and the answer that brings it."""
+        work = asyncio.ensure_future(self._in_thread(lambda: self._call("get_object", key, said), large=True))
+        try:
+            answer = await asyncio.shield(work)
+        except asyncio.CancelledError:
+            work.add_done_callback(_close_body)
+            raise
+        return answer["Body"], answer
+
+    async def step(self, work: Callable[[], T]) -> T:
+        """The result of a step with an open body, awaited to its end; raises BODY_FAILURES."""
+        return await finished(asyncio.get_running_loop().run_in_executor(self._large, work))
+
+    def close(self) -> None:
+        """Let go of connections and threads, when no call is under way."""
+        self._small.shutdown()
+        self._large.shutdown()
+        self.boto.close()
+
+    async def _in_thread(self, work: Callable[[], T], *, large: bool = False) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._large if large else self._small, work)
+
+    def _call(self, operation: str, key: str | None, said: dict[str, Any]) -> Any:
+        where = {"Bucket": self.options.bucket}
+        if key is not None:
+            where["Key"] = self.options.prefix + key
+        try:
+            return getattr(self.boto, operation)(**where, **said)
+        except ClientError as error:
+            raise told_by_client(error, self.options.shown, key) from None
+        except (BotoCoreError, OSError) as error:
+            raise told(error, self.options.shown) from None
+
+
+def retried(answer: Any) -> bool:
+    """Whether an answer is not the first one that the store may have given to its call."""
+    return bool(answer["ResponseMetadata"].get("RetryAttempts"))
+
+
+async def finished(work: Awaitable[T]) -> T:
+    """The result of work, awaited to its end also when the caller is cancelled."""
+    running = asyncio.ensure_future(work)
+    cancelled: asyncio.CancelledError | None = None
+    while not running.done():
+        try:
+            await asyncio.wait((running,))
+        except asyncio.CancelledError as error:
+            cancelled = error
+    result = running.result()
+    if cancelled:
+        raise cancelled
+    return result
+
+
+def _config(options: S3Options) -> Config:
+    # boto3's own variables go before ours.
+    retries: dict[str, Any] = {}
+    if "AWS_RETRY_MODE" not in os.environ:
+        retries["mode"] = "standard"
+    if "AWS_MAX_ATTEMPTS" not in os.environ:
+        retries["total_max_attempts"] = _ATTEMPTS
+    return Config(
+        connect_timeout=_CONNECT_SECONDS,
+        read_timeout=_READ_SECONDS,
+        max_pool_connections=2 * THREADS,
+        retries=retries,  # type: ignore[arg-type]
+        s3={"addressing_style": "path"} if options.path_style else {},
+        user_agent_extra="sidecargo",
+        tcp_keepalive=True,
+    )
+
+
+def _close_body(work: asyncio.Future[Any]) -> None:
+    if not work.cancelled() and work.exception() is None:
+        work.result()["Body"].close()

@@ -1,0 +1,175 @@
+"""Staged objects in S3: begun, added to, read, published and swept by any process over the same bucket.
+
+What this process has seen or written last is remembered, so that the next step need not ask first: its write
+is under the condition that nothing has changed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import AsyncIterator
+from typing import Any
+
+from storage import s3_stage
+from storage.driver import ObjectExists, ObjectMissing, StageBusy, StageMoved
+from storage.errors import StoreUnavailable
+from storage.s3_client import S3Client, finished
+from storage.s3_errors import Unmet, UploadGone
+from storage.s3_stage import Stage, Staged
+from storage.s3_writer import Lost, Writer
+from storage.s3_writes import Parts, copy, delete_if
+
+_REMEMBERED = 1024
+_TRIES = 8
+_AT_ONCE = 16
+
+
+class Staging:
+    """All staged objects of a bucket."""
+
+    def __init__(self, client: S3Client) -> None:
+        self._client = client
+        self._seen: OrderedDict[str, Stage] = OrderedDict()
+
+    async def begin(self, key: str) -> None:
+        """An empty one; raises ObjectExists."""
+        try:
+            self._remember(key, await s3_stage.create(self._client, key))
+        except Unmet:
+            raise ObjectExists(key) from None
+
+    async def size(self, key: str) -> int:
+        """How many bytes are staged; raises ObjectMissing."""
+        return (await self._look(key)).size
+
+    async def extend(self, key: str, offset: int, source: AsyncIterator[bytes]) -> int:
+        """See `storage.driver.Driver`."""
+        stage = await self._at(key, offset)
+        self._seen.pop(key, None)
+        writer = Writer(self._client, key, stage)
+        try:
+            async for piece in source:
+                await writer.add(piece)
+            stage = await writer.end()
+        except Lost:
+            await writer.give_up()
+            await self._at(key, offset)
+            raise StageBusy(key) from None
+        except BaseException:
+            stood = await writer.give_up()
+            if stood is not None:
+                self._remember(key, stood)
+            raise
+        self._remember(key, stage)
+        return stage.size
+
+    async def whole(self, key: str) -> Stage:
+        """It as an object that can be read and copied; raises ObjectMissing, StageBusy."""
+        return await self._settled(key, None)
+
+    async def publish(self, key: str, target: str, size: int) -> None:
+        """See `storage.driver.Driver`."""
+        for _ in range(_TRIES):
+            stage = await self._settled(key, size)
+            try:
+                await copy(self._client, key, target, size=stage.size, etag=stage.etag)
+                gone = await delete_if(self._client, key, stage.etag)
+            except (Unmet, ObjectMissing):
+                self._seen.pop(key, None)
+                continue
+            self._seen.pop(key, None)
+            if not gone:
+                raise ObjectMissing(key)
+            return
+        raise StageBusy(key)
+
+    async def discard(self, key: str) -> bool:
+        """Remove it; whether there was one."""
+        self._seen.pop(key, None)
+        try:
+            upload = (await s3_stage.look(self._client, key)).upload
+        except ObjectMissing:
+            return False
+        found = await delete_if(self._client, key)
+        await Parts(self._client, key, upload).abort()
+        return found
+
+    async def sweep(self, before: float) -> None:
+        """Abort the multipart uploads begun before that time that no staged object goes on with."""
+        gate = asyncio.Semaphore(_AT_ONCE)
+
+        async def abort(key: str, upload: str) -> None:
+            async with gate:
+                if not await s3_stage.names_upload(self._client, key, upload):
+                    await Parts(self._client, key, upload).abort()
+
+        prefix = self._client.options.prefix
+        position: dict[str, Any] = {}
+        while True:
+            page = await self._client.call("list_multipart_uploads", Prefix=prefix, **position)
+            uploads = page.get("Uploads", ())
+            old = (found for found in uploads if found["Initiated"].timestamp() < before)
+            await asyncio.gather(
+                *(abort(found["Key"].removeprefix(prefix), found["UploadId"]) for found in old)
+            )
+            if not uploads or not page.get("IsTruncated"):
+                return
+            # Not every store says where the next page begins.
+            position = {"KeyMarker": uploads[-1]["Key"], "UploadIdMarker": uploads[-1]["UploadId"]}
+
+    async def _look(self, key: str) -> Stage:
+        self._seen.pop(key, None)
+        stage = await s3_stage.look(self._client, key)
+        self._remember(key, stage)
+        return stage
+
+    async def _at(self, key: str, size: int | None) -> Stage:
+        """How it stands, where that is at `size` and nobody writes to it; else raises as a Driver does."""
+        stage = self._seen.get(key)
+        if stage is None or stage.size != size or stage.busy:
+            stage = await self._look(key)
+        if stage.busy:
+            raise StageBusy(key)
+        if size not in (None, stage.size):
+            raise StageMoved(stage.size)
+        return stage
+
+    async def _settled(self, key: str, size: int | None) -> Stage:
+        """It in its plain form; raises ObjectMissing, StageMoved when it has not `size`, StageBusy."""
+        for _ in range(_TRIES):
+            stage = await self._at(key, size)
+            if stage.plain:
+                return stage
+            try:
+                stage = await finished(self._made_plain(key, stage))
+            except Unmet:
+                self._seen.pop(key, None)
+                continue
+            except UploadGone:
+                self._seen.pop(key, None)
+                if (await self._look(key)).etag != stage.etag:
+                    continue
+                raise StoreUnavailable(
+                    "the parts of an upload are not in the store any more.", fix="Begin the upload anew."
+                ) from None
+            self._remember(key, stage)
+            return stage
+        raise StageBusy(key)
+
+    async def _made_plain(self, key: str, stage: Stage) -> Stage:
+        staged: Staged = await s3_stage.load(self._client, key, stage)
+        if not staged.parts:
+            plain = await s3_stage.write_plain(self._client, key, stage, staged.rest)
+            await Parts(self._client, key, stage.upload).abort()
+            return plain
+        parts = Parts(self._client, key, stage.upload, staged.parts)
+        if staged.rest:
+            await parts.add(staged.rest)
+        return Stage(await parts.complete(etag=stage.etag), stage.size)
+
+    def _remember(self, key: str, stage: Stage) -> None:
+        self._seen[key] = stage
+        self._seen.move_to_end(key)
+        while len(self._seen) > _REMEMBERED:
+            self._seen.popitem(last=False)

@@ -1,0 +1,150 @@
+"""One request that adds to a staged object in S3: what it sends, and how others see that it is at it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Iterator
+
+from storage import s3_stage
+from storage.errors import StoreError
+from storage.s3_client import S3Client, finished
+from storage.s3_errors import Unmet, UploadGone
+from storage.s3_stage import LEASE_SECONDS, Stage, Staged
+from storage.s3_writes import PART, Parts, cut
+
+NOTICE_SECONDS = 0.5
+"""A body that takes longer is claimed: others are told that a writer is at it."""
+
+
+class Lost(Exception):
+    """Somebody else has changed the staged object; what this writer sent does not count."""
+
+
+class Writer:
+    """Adds to a staged object that stands as `stage`; one part of it is in memory at a time.
+
+    A short body is one write. A longer one claims the object, and says again and again that it is alive.
+    """
+
+    def __init__(self, client: S3Client, key: str, stage: Stage) -> None:
+        self._client = client
+        self._key = key
+        self._stage = stage
+        self._parts = Parts(client, key, stage.upload)
+        self._kept = Staged()  # what others may go on with: all but what is in this writer's hands
+        self._held = bytearray()
+        self._began = False
+        self._lost = False
+        self._gate = asyncio.Lock()
+        self._beat: asyncio.Task[None] | None = None
+
+    async def add(self, piece: bytes) -> None:
+        """Take a piece; raises Lost."""
+        if not piece:
+            return
+        if self._lost:
+            raise Lost
+        if not self._began:
+            await self._begin()
+        self._held += piece
+        while len(self._held) > PART:
+            if not self._stage.busy:
+                await self._claim()
+            part, self._held = cut(self._held)
+            try:
+                with _as_lost():
+                    await self._parts.add(part)
+            except BaseException:
+                self._held[:0] = part
+                raise
+            self._kept = Staged(tuple(self._parts.tags))
+
+    async def end(self) -> Stage:
+        """Let all that was added count; how it stands then. Raises Lost."""
+        async with self._gate:
+            self._stop()
+            if not self._began:
+                return self._stage
+            try:
+                if self._lost:
+                    raise Lost
+                with _as_lost():
+                    self._stage = await finished(self._written())
+            except Lost:
+                self._lost = True
+                if self._parts.upload != self._stage.upload:  # nobody else knows of it
+                    await finished(self._parts.abort())
+                raise
+            return self._stage
+
+    async def give_up(self) -> Stage | None:
+        """After a failure: let count what can; how it stands then, None where that is not known."""
+        with contextlib.suppress(Lost, StoreError):
+            return await finished(self.end())
+        return None
+
+    async def _written(self) -> Stage:
+        if not self._parts.upload:
+            return await s3_stage.write_plain(self._client, self._key, self._stage, self._held)
+        return await self._record(Staged(tuple(self._parts.tags), self._held), writer=False)
+
+    async def _begin(self) -> None:
+        """Have at hand what is staged already, for it is written anew together with what comes."""
+        self._began = True
+        if self._stage.plain and self._stage.size > PART:
+            await self._reopen()
+        else:
+            with _as_lost():
+                staged = await s3_stage.load(self._client, self._key, self._stage)
+            self._parts.tags[:] = staged.parts
+            self._held += staged.rest
+        self._kept = Staged(tuple(self._parts.tags), bytes(self._held))
+        self._beat = asyncio.create_task(self._say_so())
+
+    async def _reopen(self) -> None:
+        """Go on with one that was made whole: S3 adds nothing to an object, so its parts are copied."""
+        whole, rest = divmod(self._stage.size, PART)
+        with _as_lost():
+            for at in range(whole):
+                start = at * PART
+                await self._parts.add_copy(self._key, self._stage.etag, start, start + PART)
+            if rest:
+                said = {"Range": f"bytes={whole * PART}-", "IfMatch": self._stage.etag}
+                self._held += (await self._client.get(self._key, **said))[0]
+
+    async def _say_so(self) -> None:
+        await asyncio.sleep(NOTICE_SECONDS)
+        while not self._lost:
+            with contextlib.suppress(Lost, StoreError):
+                await self._claim()
+            await asyncio.sleep(LEASE_SECONDS / 3)
+
+    async def _claim(self) -> None:
+        """Tell others that a writer is at it; raises Lost."""
+        async with self._gate:
+            if self._lost:
+                raise Lost
+            try:
+                with _as_lost():
+                    self._stage = await finished(self._record(self._kept, writer=True))
+            except Lost:
+                self._lost = True
+                raise
+
+    async def _record(self, staged: Staged, *, writer: bool) -> Stage:
+        return await s3_stage.write_record(
+            self._client, self._key, self._stage, staged, upload=self._parts.upload, writer=writer
+        )
+
+    def _stop(self) -> None:
+        if self._beat is not None:
+            self._beat.cancel()  # it does nothing now: the gate is held here
+
+
+@contextlib.contextmanager
+def _as_lost() -> Iterator[None]:
+    try:
+        yield
+    except (Unmet, UploadGone):
+        raise Lost from None
