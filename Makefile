@@ -4,12 +4,13 @@ PYTHON ?= python3
 PORT ?= 5000
 STORAGE ?= ./data
 INPUTS ?= 100000
+KILLS ?= 500
 BIN := .venv/bin
 COMPILE := $(BIN)/pip-compile --generate-hashes --no-emit-index-url --no-emit-find-links --no-header \
 	--strip-extras --allow-unsafe --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help run test quick check format fuzz bench conformance lock clean
+.PHONY: help run test quick check format fuzz soak bench conformance lock clean
 
 help: ## list what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -37,6 +38,9 @@ format: .venv/developing ## put the code into its form
 fuzz: .venv/developing ## 100,000 inputs of each kind that no tool would write (INPUTS=…)
 	@.ci/tools
 	SIDECARGO_FUZZ=$(INPUTS) $(BIN)/python -m pytest -q -o faulthandler_timeout=0 tests/fuzz
+
+soak: .venv/developing ## what must hold for hours: 500 kills (KILLS=…) while eight writers push
+	SIDECARGO_KILLS=$(KILLS) $(BIN)/python -m pytest -q -o faulthandler_timeout=0 tests/crash/test_kill.py
 
 bench: .venv/developing ## the figures, beside distribution and nginx
 	@.ci/tools
