@@ -19,7 +19,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from registry.publish.inspect import inspect_module
-from tests.bench import load, memory, peers, wire
+from tests.bench import listing, load, memory, peers, wire
 from tests.bench.peers import Peer
 from tests.bench.results import Results, Row
 from tests.real import dockerd, images
@@ -47,6 +47,14 @@ CHECK = Row("check of a module, by MB of it", "ms", more_is_better=False, aim="�
 UP_WHOLE = Row("blob of {size} up, one PUT", "MB/s", aim="≥ 0.7 × distribution")
 UP_STREAMED = Row("blob of {size} up, PATCH", "MB/s", aim="≥ 0.7 × distribution")
 DOWN = Row("blob of {size} down", "MB/s", aim="≥ 0.7 × distribution")
+PAGE = Row(
+    f"page of {listing.PAGE} tags out of {listing.TAGS:,}",
+    "ms",
+    more_is_better=False,
+    aim="≤ 1/5 of distribution's",
+    digits=2,
+)
+PAGE_AFTER = Row("the same, when a tag has come since the last page", "ms", more_is_better=False, digits=2)
 MEMORY = Row("memory above idle, at most", "MB", more_is_better=False, aim="≤ 120 MB")
 START = Row("start to first answer", "s", more_is_better=False, aim="≤ 1 s", digits=2)
 
@@ -113,6 +121,14 @@ def _measure(folder: Path, results: Results, options: argparse.Namespace) -> Non
             began = time.perf_counter()
             assert inspect_module(module).ok
             results.add(CHECK, registries[0].name, (time.perf_counter() - began) * 1e9 / len(module))
+        _say(f"{listing.TAGS:,} tags")
+        for peer in registries:
+            listing.fill(peer)
+        time.sleep(3)  # a folder that changed just now is read each time
+        for row, measure in ((PAGE, listing.page), (PAGE_AFTER, listing.page_after_a_push)):
+            for _ in range(options.rounds):
+                for peer in registries:
+                    results.add(row, peer.name, measure(peer))
         large = folder / "large"
         _random_file(large, options.size)
         for turn in range(options.rounds):
