@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from registry.settings import Settings
 from storage import paths
@@ -16,10 +17,11 @@ from storage.disk import DiskDriver
 from storage.driver import Driver, ObjectMissing, Peek
 from storage.errors import StoreUnavailable
 from storage.remembered import Remembered
-from storage.s3 import S3Driver
-from storage.s3_client import S3Options
-from storage.s3_probe import probe
 from storage.store import Store
+
+if TYPE_CHECKING:
+    from storage.s3 import S3Driver
+    from storage.s3_client import S3Options
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +92,7 @@ def _must_have_begun(settings: Settings) -> None:
 
 
 def _bucket(settings: Settings) -> Place:
-    s3 = S3Driver(_options(settings))
+    s3 = _driver(settings)
     stale = settings.storage.cache.stale_if_error.total_seconds()
     remembered = Remembered(s3, stale_if_error=stale)
     temp = Path(tempfile.mkdtemp(prefix="sidecargo-"))
@@ -105,14 +107,25 @@ def _bucket(settings: Settings) -> Place:
 
 
 async def _try_out(settings: Settings) -> None:
-    s3 = S3Driver(_options(settings))
+    from storage.s3_probe import probe  # noqa: PLC0415
+
+    s3 = _driver(settings)
     try:
         await probe(s3)
     finally:
         s3.close()
 
 
+def _driver(settings: Settings) -> S3Driver:
+    # Here: boto3 is much to load, and a store on disk needs none of it.
+    from storage.s3 import S3Driver  # noqa: PLC0415
+
+    return S3Driver(_options(settings))
+
+
 def _options(settings: Settings) -> S3Options:
+    from storage.s3_client import S3Options  # noqa: PLC0415
+
     said = settings.storage.s3
     bucket, _, prefix = settings.storage.url.removeprefix("s3://").partition("/")
     return S3Options(
