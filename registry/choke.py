@@ -67,7 +67,7 @@ def _admitted(row: Route, services: Services, request: Request) -> Call:
     _refuse_encoded(request.scope["raw_path"])
     principal = Principal("", _address(request))
     name = request.path_params.get("repository")
-    # A HEAD is what a push asks by, too: it is told what is true now.
+    # A HEAD may name what another server has removed within the second: a manifest's PUT looks again.
     store = services.pulls if request.method in _READING else services.store
     repository = store.repository(name) if name is not None else None
     if not allowed(principal, row.right, name):

@@ -13,6 +13,7 @@ from storage.driver import Driver, ObjectMissing
 from storage.errors import StoreUnavailable
 from storage.memory import Kind, Memory, Seen
 from tests.storage.driver_contract import BIG, DriverContract
+from tests.storage.folder import InFolder
 from tests.storage.streams import collect, failing, outcome, pieces
 from tests.storage.unsteady import Clock, Unsteady
 
@@ -23,21 +24,15 @@ def asking(store: Driver, memory: Memory | None = None) -> Asking:
     return Asking(store, memory or Memory(1 << 20), Circuit(lambda: store.stat("format"), clock), clock)
 
 
-class Place:
+class Place(InFolder):
     """A folder as a place (`driver_contract.Place`)."""
 
     def __init__(self, root: Path) -> None:
-        self.root = root
+        super().__init__(root)
         self.memory = Memory(1 << 20)
 
     def open(self) -> Driver:
         return asking(DiskDriver(self.root), self.memory)
-
-    def leftovers(self) -> list[str]:
-        return [path.name for path in (self.root / "temp").iterdir()]
-
-    def abandon(self) -> None:
-        (self.root / "temp" / "of-a-writer-that-died").write_bytes(b"part")
 
 
 class TestContract(DriverContract):

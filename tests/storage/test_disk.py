@@ -20,23 +20,15 @@ from storage.driver import CHUNK, ObjectExists, ObjectMissing, StageBusy, Witnes
 from storage.errors import StoreFull, StoreUnavailable
 from storage.files import sync_folder
 from tests.storage.driver_contract import BIG, DriverContract
+from tests.storage.folder import InFolder
 from tests.storage.streams import collect, failing, outcome, pieces
 
 
-class Folder:
+class Folder(InFolder):
     """A folder as a place (`driver_contract.Place`)."""
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
 
     def open(self) -> DiskDriver:
         return DiskDriver(self.root)
-
-    def leftovers(self) -> list[str]:
-        return [path.name for path in (self.root / "temp").iterdir()]
-
-    def abandon(self) -> None:
-        (self.root / "temp" / "of-a-writer-that-died").write_bytes(b"part")
 
 
 class TestContract(DriverContract):
