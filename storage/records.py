@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 from storage.errors import ManifestInvalid, StoreUnavailable
 from storage.manifest import Descriptor, descriptor
+
+_DIGESTS = re.compile(rb"(?<![0-9a-f])(?:[0-9a-f]{64}|[0-9a-f]{128})(?![0-9a-f])")
 
 
 def write(document: dict[str, Any]) -> bytes:
@@ -66,6 +69,11 @@ def split(data: bytes) -> tuple[bytes, bytes | None]:
     """The record at the beginning of an object, and the content that it encloses, if any."""
     record, newline, content = data.partition(b"\n")
     return record, content if newline else None
+
+
+def digests_in(record: bytes) -> set[str]:
+    """The digests, by their hexadecimal, that a record names in whatever way."""
+    return {found.decode() for found in _DIGESTS.findall(record)}
 
 
 def damaged(key: str) -> StoreUnavailable:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import re
 import sqlite3
 from collections.abc import Iterable
 from types import TracebackType
-
-_DIGESTS = re.compile(rb"(?<![0-9a-f])(?:[0-9a-f]{64}|[0-9a-f]{128})(?![0-9a-f])")
 
 
 class Linked:
@@ -35,8 +32,3 @@ class Linked:
     def __contains__(self, hexadecimal: str) -> bool:
         found = self._base.execute("SELECT 1 FROM named WHERE hex = ?", (bytes.fromhex(hexadecimal),))
         return found.fetchone() is not None
-
-
-def named_in(record: bytes) -> list[str]:
-    """The digests, by their hexadecimal, that a record names in whatever way."""
-    return [found.decode() for found in _DIGESTS.findall(record)]

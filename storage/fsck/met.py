@@ -9,12 +9,12 @@ from collections import OrderedDict
 from collections.abc import AsyncIterator, Iterable
 from typing import TypeVar
 
-from storage import paths
+from storage import paths, records
 from storage.digest import ALGORITHMS
 from storage.driver import Driver, ObjectMissing
 from storage.fsck import keys
 from storage.fsck.finding import Finding, Kind
-from storage.fsck.linked import Linked, named_in
+from storage.fsck.linked import Linked
 
 YOUNG = 24 * 3600.0
 """Seconds in which what nothing names may be somebody's who is at work."""
@@ -59,7 +59,7 @@ class Met:
                         derived.append(key)
             for at in range(0, len(derived), _AT_ONCE):
                 for record in await asyncio.gather(*map(self._record, derived[at : at + _AT_ONCE])):
-                    self._linked.add(named_in(record))
+                    self._linked.add(records.digests_in(record))
             for key in links:
                 yield key
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import TypeVar
 
@@ -25,7 +24,6 @@ from storage.gc.retention import Expiry, Keep
 from storage.tags import History
 from storage.trash import Trash
 
-_HEX = re.compile(rb"(?<![0-9a-f])(?:[0-9a-f]{128}|[0-9a-f]{64})(?![0-9a-f])")
 _IN_A_THREAD = 64 << 10
 
 _KNOWN_MANIFESTS = (
@@ -248,7 +246,7 @@ class Manifests:
         except ObjectMissing:
             return
         # Whatever looks like a digest: what a record says is the business of those who keep it.
-        await self._graph.note_derived([found.decode() for found in set(_HEX.findall(held))])
+        await self._graph.note_derived(list(records.digests_in(held)))
 
 
 def _manifest_of(name: str) -> str:

@@ -13,6 +13,7 @@ from storage.digest import Digest
 from storage.errors import StoreUnavailable
 from storage.manifest import OCI_MANIFEST, Descriptor
 
+ONE, TWO, THREE = Digest.of(b"1"), Digest.of(b"2", "sha512"), Digest.of(b"3")
 DESCRIPTOR = Descriptor(OCI_MANIFEST, Digest.of(b"x"), 1)
 FULL = Descriptor(OCI_MANIFEST, Digest.of(b"x"), 0, artifact_type="a/b", annotations={"k": "ä\u2028", "": ""})
 
@@ -111,3 +112,9 @@ def test_any_bytes_are_a_record_or_damaged(data: bytes) -> None:
     for read in (records.read_size, records.read_descriptor):
         with pytest.raises(StoreUnavailable):
             read(data, "k")
+
+
+def test_what_a_record_names() -> None:
+    record = {"a": str(ONE), "b": [{"c": TWO.hex}], "short": ONE.hex[1:], "long": "0" + THREE.hex}
+    assert records.digests_in(json.dumps(record).encode()) == {ONE.hex, TWO.hex}
+    assert records.digests_in(b"{") == set()

@@ -1,9 +1,7 @@
 from __future__ import annotations
 
-import json
-
 from storage.digest import Digest
-from storage.fsck.linked import Linked, named_in
+from storage.fsck.linked import Linked
 
 ONE, TWO, THREE = Digest.of(b"1"), Digest.of(b"2", "sha512"), Digest.of(b"3")
 
@@ -20,9 +18,3 @@ def test_two_do_not_meet() -> None:
     with Linked() as linked, Linked() as other:
         linked.add([ONE.hex])
         assert ONE.hex not in other
-
-
-def test_what_a_record_names() -> None:
-    record = {"a": str(ONE), "b": [{"c": TWO.hex}], "short": ONE.hex[1:], "long": "0" + THREE.hex}
-    assert sorted(named_in(json.dumps(record).encode())) == sorted([ONE.hex, TWO.hex])
-    assert named_in(b"{") == []
