@@ -20,8 +20,8 @@ from storage.remembered import Remembered
 from storage.store import Store
 
 if TYPE_CHECKING:
-    from storage.s3 import S3Driver
-    from storage.s3_client import S3Options
+    from storage.s3.client import S3Options
+    from storage.s3.driver import S3Driver
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +107,7 @@ def _bucket(settings: Settings) -> Place:
 
 
 async def _try_out(settings: Settings) -> None:
-    from storage.s3_probe import probe  # noqa: PLC0415
+    from storage.s3.probe import probe  # noqa: PLC0415
 
     s3 = _driver(settings)
     try:
@@ -118,13 +118,13 @@ async def _try_out(settings: Settings) -> None:
 
 def _driver(settings: Settings) -> S3Driver:
     # Here: boto3 is much to load, and a store on disk needs none of it.
-    from storage.s3 import S3Driver  # noqa: PLC0415
+    from storage.s3.driver import S3Driver  # noqa: PLC0415
 
     return S3Driver(_options(settings))
 
 
 def _options(settings: Settings) -> S3Options:
-    from storage.s3_client import S3Options  # noqa: PLC0415
+    from storage.s3.client import S3Options  # noqa: PLC0415
 
     said = settings.storage.s3
     bucket, _, prefix = settings.storage.url.removeprefix("s3://").partition("/")

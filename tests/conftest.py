@@ -11,8 +11,8 @@ from types import FrameType
 
 import pytest
 
-from storage.s3 import S3Driver
-from storage.s3_client import S3Options
+from storage.s3.client import S3Options
+from storage.s3.driver import S3Driver
 from tests.real import seaweed, sidecargo
 from tests.real.seaweed import Bucket, Seaweed
 from tests.real.sidecargo import Sidecargo

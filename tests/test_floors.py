@@ -16,9 +16,7 @@ FLOORS = {
     "vocabulary": "storage storage.digest storage.names storage.errors storage.manifest registry "
     "registry.patterns registry.releases",
     "objects": "storage.driver storage.files storage.folders storage.listing storage.disk "
-    "storage.s3 storage.s3_client storage.s3_errors storage.s3_probe storage.s3_stage storage.s3_staging "
-    "storage.s3_writer storage.s3_writes storage.circuit "
-    "storage.memory storage.asking storage.remembered",
+    "storage.s3 storage.circuit storage.memory storage.asking storage.remembered",
     "content": "storage.paths storage.records storage.blobs storage.uploads storage.tags storage.referrers "
     "storage.derived storage.refusals storage.repositories storage.sweep storage.store storage.fsck "
     "storage.attached storage.trash storage.gc",
@@ -45,8 +43,8 @@ ALONE = (
 # Libraries that belong to some places: floors or modules.
 PLACES = {
     "aiofiles": {"storage.files"},
-    "boto3": {"storage.s3_client"},
-    "botocore": {"storage.s3_client", "storage.s3_errors"},
+    "boto3": {"storage.s3.client"},
+    "botocore": {"storage.s3.client", "storage.s3.errors"},
     "starlette": {"HTTP", "composition"},
     "uvicorn": {"HTTP", "composition"},
     "jinja2": {"registry.web"},

@@ -10,8 +10,8 @@ import pytest
 
 from registry.cli.main import run
 from storage.disk import DiskDriver
-from storage.s3 import S3Driver
-from storage.s3_client import S3Options
+from storage.s3.client import S3Options
+from storage.s3.driver import S3Driver
 from tests.real.seaweed import Bucket
 from tests.storage.fsck.filled import checked, fill, told
 from tests.storage.fsck.test_check import CASES

@@ -8,7 +8,7 @@ from botocore.exceptions import ClientError
 
 from storage.driver import ObjectMissing
 from storage.errors import StoreFull, StoreUnavailable
-from storage.s3_errors import Conflict, OutOfRange, Unmet, UploadGone, told, told_by_client
+from storage.s3.errors import Conflict, OutOfRange, Unmet, UploadGone, told, told_by_client
 
 PLACE = "s3://bucket/prefix"
 SECRET = "AKIDSECRET"

@@ -13,9 +13,9 @@ from typing import Any
 
 from storage.driver import ObjectMissing
 from storage.errors import StoreError, StoreUnavailable
-from storage.s3 import S3Driver
-from storage.s3_client import S3Client
-from storage.s3_errors import Conflict, Unmet
+from storage.s3.client import S3Client
+from storage.s3.driver import S3Driver
+from storage.s3.errors import Conflict, Unmet
 
 FOLDER = "temp"
 """Where the probe's objects are, for a moment."""

@@ -20,9 +20,9 @@ from typing import Any
 
 from storage.driver import ObjectMissing
 from storage.errors import StoreUnavailable
-from storage.s3_client import S3Client
-from storage.s3_errors import Unmet
-from storage.s3_writes import PART, put_if
+from storage.s3.client import S3Client
+from storage.s3.errors import Unmet
+from storage.s3.writes import PART, put_if
 
 LEASE_SECONDS = 30.0
 """A writer that has said nothing for so long is gone."""

@@ -10,11 +10,11 @@ import pytest
 
 from storage.driver import CHUNK
 from storage.errors import StoreUnavailable
-from storage.s3 import S3Driver
-from storage.s3_client import THREADS, S3Client, S3Options, finished
+from storage.s3.client import THREADS, S3Client, S3Options, finished
+from storage.s3.driver import S3Driver
 from tests.real.process import free_port
 from tests.real.seaweed import Bucket
-from tests.storage.s3_wire import Wire
+from tests.storage.s3.faults import Wire
 from tests.storage.streams import collect, pieces
 
 Open = Callable[[S3Options], S3Driver]

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import pytest
 
-from storage.s3 import S3Driver
-from storage.s3_client import S3Options
-from storage.s3_writes import PART
+from storage.s3.client import S3Options
+from storage.s3.driver import S3Driver
+from storage.s3.writes import PART
 from tests.real.seaweed import Bucket
-from tests.storage.s3_wire import Wire
+from tests.storage.s3.faults import Wire
 from tests.storage.streams import collect, pieces
 
 pytestmark = pytest.mark.real
@@ -98,7 +98,13 @@ CASES = [
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-async def test_calls(case: Case, bucket: Bucket, s3_driver: Callable[[S3Options], S3Driver]) -> None:
+async def test_calls(
+    case: Case,
+    bucket: Bucket,
+    s3_driver: Callable[[S3Options], S3Driver],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("storage.s3.writer.NOTICE_SECONDS", 60)  # a machine may be slow
     driver = s3_driver(S3Options(bucket.name, bucket.prefix))
     await case.before(driver)
     wire = Wire(driver)

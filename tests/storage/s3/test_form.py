@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from storage import s3_stage
 from storage.driver import ObjectMissing
 from storage.errors import StoreUnavailable
-from storage.s3 import S3Driver
-from storage.s3_client import S3Client, S3Options
-from storage.s3_errors import Unmet
-from storage.s3_stage import LEASE_SECONDS, Stage, Staged
-from storage.s3_writes import PART
+from storage.s3 import form
+from storage.s3.client import S3Client, S3Options
+from storage.s3.driver import S3Driver
+from storage.s3.errors import Unmet
+from storage.s3.form import LEASE_SECONDS, Stage, Staged
+from storage.s3.writes import PART
 from tests.real.seaweed import Bucket
 
 pytestmark = pytest.mark.real
@@ -26,46 +26,46 @@ def client(bucket: Bucket, s3_driver: Callable[[S3Options], S3Driver]) -> S3Clie
 
 
 async def test_plain(client: S3Client) -> None:
-    begun = await s3_stage.create(client, "u/1")
-    assert (await s3_stage.look(client, "u/1"), begun.size) == (begun, 0)
+    begun = await form.create(client, "u/1")
+    assert (await form.look(client, "u/1"), begun.size) == (begun, 0)
     with pytest.raises(Unmet):
-        await s3_stage.create(client, "u/1")
-    grown = await s3_stage.write_plain(client, "u/1", begun, b"three")
-    assert await s3_stage.look(client, "u/1") == grown == Stage(grown.etag, 5)
-    assert await s3_stage.load(client, "u/1", grown) == Staged(rest=b"three")
+        await form.create(client, "u/1")
+    grown = await form.write_plain(client, "u/1", begun, b"three")
+    assert await form.look(client, "u/1") == grown == Stage(grown.etag, 5)
+    assert await form.load(client, "u/1", grown) == Staged(rest=b"three")
     with pytest.raises(Unmet):
-        await s3_stage.write_plain(client, "u/1", begun, b"again")
+        await form.write_plain(client, "u/1", begun, b"again")
     with pytest.raises(Unmet):
-        await s3_stage.load(client, "u/1", Stage(begun.etag, 5))
+        await form.load(client, "u/1", Stage(begun.etag, 5))
 
 
 async def test_record(client: S3Client) -> None:
-    begun = await s3_stage.create(client, "u/1")
+    begun = await form.create(client, "u/1")
     staged = Staged(("etag-1", "etag-2"), b'{"looks":"like a line"}\n\n')
-    record = await s3_stage.write_record(client, "u/1", begun, staged, upload="id", writer=False)
+    record = await form.write_record(client, "u/1", begun, staged, upload="id", writer=False)
     assert record.size == staged.size == 2 * PART + len(staged.rest)
-    assert await s3_stage.look(client, "u/1") == record
+    assert await form.look(client, "u/1") == record
     assert (record.plain, record.upload, record.busy) == (False, "id", False)
-    assert await s3_stage.load(client, "u/1", record) == staged
-    assert await s3_stage.names_upload(client, "u/1", "id")
-    assert not await s3_stage.names_upload(client, "u/1", "another")
-    assert not await s3_stage.names_upload(client, "u/none", "id")
+    assert await form.load(client, "u/1", record) == staged
+    assert await form.names_upload(client, "u/1", "id")
+    assert not await form.names_upload(client, "u/1", "another")
+    assert not await form.names_upload(client, "u/none", "id")
 
 
 async def test_two_records_are_never_the_same(client: S3Client) -> None:
-    begun = await s3_stage.create(client, "u/1")
-    first = await s3_stage.write_record(client, "u/1", begun, Staged(), upload="", writer=True)
-    second = await s3_stage.write_record(client, "u/1", first, Staged(), upload="", writer=True)
+    begun = await form.create(client, "u/1")
+    first = await form.write_record(client, "u/1", begun, Staged(), upload="", writer=True)
+    second = await form.write_record(client, "u/1", first, Staged(), upload="", writer=True)
     assert first.etag != second.etag
     with pytest.raises(Unmet):
-        await s3_stage.write_record(client, "u/1", first, Staged(), upload="", writer=True)
+        await form.write_record(client, "u/1", first, Staged(), upload="", writer=True)
 
 
 async def test_a_writer_is_seen(client: S3Client) -> None:
-    begun = await s3_stage.create(client, "u/1")
-    claimed = await s3_stage.write_record(client, "u/1", begun, Staged(), upload="", writer=True)
+    begun = await form.create(client, "u/1")
+    claimed = await form.write_record(client, "u/1", begun, Staged(), upload="", writer=True)
     assert claimed.busy
-    assert (await s3_stage.look(client, "u/1")).busy
+    assert (await form.look(client, "u/1")).busy
 
 
 @pytest.mark.parametrize("data", [b"no json\n", b'{"write": 1}\n', b"[]\n", b""], ids=repr)
@@ -74,14 +74,14 @@ async def test_a_damaged_record(client: S3Client, bucket: Bucket, data: bytes) -
         Bucket=bucket.name, Key=f"{bucket.prefix}u/1", Body=data, Metadata={"sidecargo-size": "5"}
     )
     with pytest.raises(StoreUnavailable, match="damaged"):
-        await s3_stage.load(client, "u/1", await s3_stage.look(client, "u/1"))
+        await form.load(client, "u/1", await form.look(client, "u/1"))
 
 
 async def test_nothing_is_there(client: S3Client) -> None:
     with pytest.raises(ObjectMissing):
-        await s3_stage.look(client, "u/1")
+        await form.look(client, "u/1")
     with pytest.raises(Unmet):
-        await s3_stage.load(client, "u/1", Stage('"etag"', 5))
+        await form.load(client, "u/1", Stage('"etag"', 5))
 
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -104,4 +104,4 @@ def test_a_writer_is_at_it_as_long_as_its_lease_by_the_clock_of_the_store(date: 
         "Metadata": {"sidecargo-size": "3", "sidecargo-writer": "w"},
         "ResponseMetadata": {"HTTPHeaders": {"date": date}},
     }
-    assert s3_stage._stage(answer) == Stage('"e"', 3, plain=False, busy=busy)
+    assert form._stage(answer) == Stage('"e"', 3, plain=False, busy=busy)

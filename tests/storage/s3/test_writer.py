@@ -5,16 +5,16 @@ from collections.abc import Callable
 
 import pytest
 
-from storage import s3_stage, s3_writer
 from storage.errors import StoreUnavailable
-from storage.s3 import S3Driver
-from storage.s3_client import S3Client, S3Options
-from storage.s3_stage import Staged
-from storage.s3_writer import Lost, Writer
-from storage.s3_writes import PART
+from storage.s3 import form
+from storage.s3.client import S3Client, S3Options
+from storage.s3.driver import S3Driver
+from storage.s3.form import Staged
+from storage.s3.writer import Lost, Writer
+from storage.s3.writes import PART
 from tests.real.seaweed import Bucket
-from tests.storage import s3_wire
-from tests.storage.s3_wire import Wire
+from tests.storage.s3 import faults
+from tests.storage.s3.faults import Wire
 from tests.storage.streams import collect, pieces
 
 pytestmark = pytest.mark.real
@@ -33,12 +33,12 @@ def client(driver: S3Driver) -> S3Client:
 async def seen_busy(client: S3Client) -> None:
     """Until others see that a writer is at it."""
     async with asyncio.timeout(10):
-        while not (await s3_stage.look(client, "u/1")).busy:  # noqa: ASYNC110 - the store tells nobody
+        while not (await form.look(client, "u/1")).busy:  # noqa: ASYNC110 - the store tells nobody
             await asyncio.sleep(0.05)
 
 
 async def test_a_short_body_is_one_write(driver: S3Driver) -> None:
-    writer = Writer(driver.client, "u/1", await s3_stage.create(driver.client, "u/1"))
+    writer = Writer(driver.client, "u/1", await form.create(driver.client, "u/1"))
     wire = Wire(driver)
     for piece in (b"", b"one", b"two"):
         await writer.add(piece)
@@ -48,7 +48,7 @@ async def test_a_short_body_is_one_write(driver: S3Driver) -> None:
 
 
 async def test_nothing_added_is_nothing_written(driver: S3Driver) -> None:
-    begun = await s3_stage.create(driver.client, "u/1")
+    begun = await form.create(driver.client, "u/1")
     wire = Wire(driver)
     writer = Writer(driver.client, "u/1", begun)
     await writer.add(b"")
@@ -56,43 +56,43 @@ async def test_nothing_added_is_nothing_written(driver: S3Driver) -> None:
 
 
 async def test_a_slow_body_is_seen_and_what_came_before_it_stays(client: S3Client) -> None:
-    begun = await s3_stage.create(client, "u/1")
-    before = await s3_stage.write_plain(client, "u/1", begun, b"before")
+    begun = await form.create(client, "u/1")
+    before = await form.write_plain(client, "u/1", begun, b"before")
     writer = Writer(client, "u/1", before)
     await writer.add(b" and")
     await seen_busy(client)
-    claimed = await s3_stage.look(client, "u/1")
+    claimed = await form.look(client, "u/1")
     assert claimed.size == 6
-    assert (await s3_stage.load(client, "u/1", claimed)).rest == b"before"
+    assert (await form.load(client, "u/1", claimed)).rest == b"before"
     await writer.add(b" after")
     stage = await writer.end()
-    assert (stage.plain, stage.busy, await s3_stage.look(client, "u/1")) == (True, False, stage)
-    assert (await s3_stage.load(client, "u/1", stage)).rest == b"before and after"
+    assert (stage.plain, stage.busy, await form.look(client, "u/1")) == (True, False, stage)
+    assert (await form.load(client, "u/1", stage)).rest == b"before and after"
 
 
 async def test_a_writer_says_again_that_it_is_alive_and_how_far_it_came(
     client: S3Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(s3_writer, "LEASE_SECONDS", 0.3)
-    monkeypatch.setattr(s3_writer, "NOTICE_SECONDS", 0.1)
-    writer = Writer(client, "u/1", await s3_stage.create(client, "u/1"))
+    monkeypatch.setattr("storage.s3.writer.LEASE_SECONDS", 0.3)
+    monkeypatch.setattr("storage.s3.writer.NOTICE_SECONDS", 0.1)
+    writer = Writer(client, "u/1", await form.create(client, "u/1"))
     await writer.add(b"x" * PART)
     await writer.add(b"y")
     async with asyncio.timeout(10):
-        while (await s3_stage.look(client, "u/1")).size < PART:  # noqa: ASYNC110 - the store tells nobody
+        while (await form.look(client, "u/1")).size < PART:  # noqa: ASYNC110 - the store tells nobody
             await asyncio.sleep(0.05)
     stage = await writer.end()
     assert (stage.size, stage.busy) == (PART + 1, False)
     await asyncio.sleep(0.5)
-    assert await s3_stage.look(client, "u/1") == stage, "it says nothing any more"
+    assert await form.look(client, "u/1") == stage, "it says nothing any more"
 
 
 @pytest.mark.parametrize("long", [False, True], ids=["short", "long"])
 async def test_a_writer_that_lost(client: S3Client, bucket: Bucket, long: bool) -> None:
-    begun = await s3_stage.create(client, "u/1")
+    begun = await form.create(client, "u/1")
     writer = Writer(client, "u/1", begun)
     await writer.add(b"mine")
-    theirs = await s3_stage.write_plain(client, "u/1", begun, b"theirs")
+    theirs = await form.write_plain(client, "u/1", begun, b"theirs")
     with pytest.raises(Lost):
         if long:
             await writer.add(b"x" * PART)
@@ -100,43 +100,43 @@ async def test_a_writer_that_lost(client: S3Client, bucket: Bucket, long: bool) 
     assert await writer.give_up() is None
     with pytest.raises(Lost):
         await writer.add(b"more")
-    assert await s3_stage.look(client, "u/1") == theirs
+    assert await form.look(client, "u/1") == theirs
     assert bucket.multiparts() == []
 
 
 async def test_a_writer_that_loses_in_the_middle_lets_go_of_its_parts(
     client: S3Client, bucket: Bucket
 ) -> None:
-    writer = Writer(client, "u/1", await s3_stage.create(client, "u/1"))
+    writer = Writer(client, "u/1", await form.create(client, "u/1"))
     await writer.add(b"x" * (PART + 1))
     assert bucket.multiparts() == ["u/1"]
-    stage = await s3_stage.look(client, "u/1")
-    await s3_stage.write_record(client, "u/1", stage, Staged(), upload="", writer=False)
+    stage = await form.look(client, "u/1")
+    await form.write_record(client, "u/1", stage, Staged(), upload="", writer=False)
     with pytest.raises(Lost):
         await writer.end()
     assert bucket.multiparts() == []
 
 
 async def test_a_store_that_fails_leaves_what_was_safe(driver: S3Driver, bucket: Bucket) -> None:
-    begun = await s3_stage.create(driver.client, "u/1")
-    before = await s3_stage.write_plain(driver.client, "u/1", begun, b"before")
+    begun = await form.create(driver.client, "u/1")
+    before = await form.write_plain(driver.client, "u/1", begun, b"before")
     writer = Writer(driver.client, "u/1", before)
     await writer.add(b"more")
-    Wire(driver).disturb("PutObject", *[s3_wire.answers(500, "InternalError")] * 4)
+    Wire(driver).disturb("PutObject", *[faults.answers(500, "InternalError")] * 4)
     assert await writer.give_up() is None
-    assert await s3_stage.look(driver.client, "u/1") == before
+    assert await form.look(driver.client, "u/1") == before
     assert bucket.multiparts() == []
 
 
 async def test_a_part_that_could_not_be_sent_still_counts(driver: S3Driver) -> None:
-    writer = Writer(driver.client, "u/1", await s3_stage.create(driver.client, "u/1"))
-    Wire(driver).disturb("UploadPart", *[s3_wire.answers(500, "InternalError")] * 4)
+    writer = Writer(driver.client, "u/1", await form.create(driver.client, "u/1"))
+    Wire(driver).disturb("UploadPart", *[faults.answers(500, "InternalError")] * 4)
     data = b"x" * PART + b"rest"
     with pytest.raises(StoreUnavailable):
         await writer.add(data)
     stage = await writer.give_up()
-    assert stage == await s3_stage.look(driver.client, "u/1")
-    assert (await s3_stage.load(driver.client, "u/1", stage)).rest == data
+    assert stage == await form.look(driver.client, "u/1")
+    assert (await form.load(driver.client, "u/1", stage)).rest == data
     assert await driver.extend("u/1", len(data), pieces(b"!")) == len(data) + 1
     await driver.publish("u/1", "b/x", len(data) + 1)
     assert await collect(driver.read("b/x")) == data + b"!"

@@ -6,16 +6,16 @@ from collections.abc import Callable
 
 import pytest
 
-from storage import s3_writes
 from storage.driver import ObjectChanged, ObjectExists, ObjectMissing
 from storage.errors import StoreFull, StoreUnavailable
-from storage.s3 import S3Driver
-from storage.s3_client import S3Options
-from storage.s3_errors import Unmet
-from storage.s3_writes import PART
+from storage.s3 import writes
+from storage.s3.client import S3Options
+from storage.s3.driver import S3Driver
+from storage.s3.errors import Unmet
+from storage.s3.writes import PART
 from tests.real.seaweed import Bucket
-from tests.storage import s3_wire
-from tests.storage.s3_wire import Disturbance, Wire
+from tests.storage.s3 import faults
+from tests.storage.s3.faults import Disturbance, Wire
 from tests.storage.streams import collect, failing, outcome, pieces
 
 pytestmark = pytest.mark.real
@@ -33,8 +33,8 @@ def wire(driver: S3Driver) -> Wire:
     return Wire(driver)
 
 
-DONE = [s3_wire.lost, s3_wire.after(500, "InternalError"), s3_wire.after(503, "SlowDown")]
-NOT_DONE = [s3_wire.reset, s3_wire.answers(500, "InternalError"), s3_wire.answers(503, "SlowDown")]
+DONE = [faults.lost, faults.after(500, "InternalError"), faults.after(503, "SlowDown")]
+NOT_DONE = [faults.reset, faults.answers(500, "InternalError"), faults.answers(503, "SlowDown")]
 
 
 @pytest.mark.parametrize("disturbance", DONE + NOT_DONE, ids=range(6))
@@ -66,10 +66,10 @@ async def test_somebody_else_was_faster_than_the_second_try(
         key = f"{bucket.prefix}a/b"
         bucket.client.put_object(Bucket=bucket.name, Key=key, Body=b"theirs")
 
-    wire.disturb("PutObject", s3_wire.reset, s3_wire.between(theirs))
+    wire.disturb("PutObject", faults.reset, faults.between(theirs))
     assert await outcome(driver.create("a/b", b"mine")) is ObjectExists
     await driver.put("a/b", b"old")
-    wire.disturb("PutObject", s3_wire.reset, s3_wire.between(theirs))
+    wire.disturb("PutObject", faults.reset, faults.between(theirs))
     assert await outcome(driver.replace("a/b", b"mine", b"old")) is ObjectChanged
     assert await driver.get("a/b") == b"theirs"
 
@@ -80,12 +80,12 @@ async def test_the_same_bytes_by_somebody_else_are_not_mine(
     def theirs() -> None:
         bucket.client.put_object(Bucket=bucket.name, Key=f"{bucket.prefix}a/b", Body=b"same")
 
-    wire.disturb("PutObject", s3_wire.reset, s3_wire.between(theirs))
+    wire.disturb("PutObject", faults.reset, faults.between(theirs))
     assert await outcome(driver.create("a/b", b"same")) is ObjectExists
 
 
 async def test_a_store_that_is_at_the_object_for_somebody_else(driver: S3Driver, wire: Wire) -> None:
-    busy = s3_wire.answers(409, "ConditionalRequestConflict")
+    busy = faults.answers(409, "ConditionalRequestConflict")
     wire.disturb("PutObject", busy, busy)
     await driver.create("a/b", b"x")
     assert await driver.get("a/b") == b"x"
@@ -94,9 +94,9 @@ async def test_a_store_that_is_at_the_object_for_somebody_else(driver: S3Driver,
 @pytest.mark.parametrize(
     ("disturbance", "tries"),
     [
-        (s3_wire.answers(503, "SlowDown"), 4),
-        (s3_wire.answers(500, "InternalError"), 4),
-        (s3_wire.answers(403, "AccessDenied"), 1),
+        (faults.answers(503, "SlowDown"), 4),
+        (faults.answers(500, "InternalError"), 4),
+        (faults.answers(403, "AccessDenied"), 1),
     ],
     ids=["slow down", "internal error", "denied"],
 )
@@ -169,7 +169,7 @@ async def test_a_part_that_is_under_way_when_it_is_cancelled_leaves_nothing(
         wire.calls.append("done")
 
     driver.client.boto.meta.events.register("after-call.s3.UploadPart", done)
-    wire.disturb("UploadPart", s3_wire.between(lambda: time.sleep(0.3)))
+    wire.disturb("UploadPart", faults.between(lambda: time.sleep(0.3)))
     task = asyncio.create_task(driver.put_stream("a/b", pieces(BIG)))
     async with asyncio.timeout(10):
         while "UploadPart" not in wire.calls:  # noqa: ASYNC110 - it is seen from a thread
@@ -188,14 +188,14 @@ async def test_a_multipart_upload_that_others_remove(driver: S3Driver, wire: Wir
                 Bucket=bucket.name, Key=found["Key"], UploadId=found["UploadId"]
             )
 
-    wire.disturb("CompleteMultipartUpload", s3_wire.between(remove))
+    wire.disturb("CompleteMultipartUpload", faults.between(remove))
     with pytest.raises(StoreUnavailable, match="somebody else has ended an upload"):
         await driver.put_stream("a/b", pieces(BIG))
     assert bucket.keys() == {}
 
 
 async def test_no_more_parts_than_s3_takes(driver: S3Driver, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(s3_writes, "MOST_PARTS", 1)
+    monkeypatch.setattr(writes, "MOST_PARTS", 1)
     with pytest.raises(StoreFull, match="at most"):
         await driver.put_stream("a/b", pieces(BIG))
 
@@ -206,8 +206,8 @@ async def test_no_more_parts_than_s3_takes(driver: S3Driver, monkeypatch: pytest
 async def test_a_large_copy_is_made_of_parts(
     driver: S3Driver, wire: Wire, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(s3_writes, "COPIED_WHOLE", PART)
-    monkeypatch.setattr(s3_writes, "_COPIED_PART", PART)
+    monkeypatch.setattr(writes, "COPIED_WHOLE", PART)
+    monkeypatch.setattr(writes, "_COPIED_PART", PART)
     await driver.put_stream("a/b", pieces(BIG))
     wire.forget()
     assert await driver.move("a/b", "t/b")
@@ -221,10 +221,10 @@ async def test_only_what_is_meant_is_copied(
     driver: S3Driver, bucket: Bucket, whole: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if not whole:
-        monkeypatch.setattr(s3_writes, "COPIED_WHOLE", 0)
+        monkeypatch.setattr(writes, "COPIED_WHOLE", 0)
     await driver.put("a/b", b"new")
     with pytest.raises(Unmet):
-        await s3_writes.copy(driver.client, "a/b", "t/b", size=3, etag='"another"')
+        await writes.copy(driver.client, "a/b", "t/b", size=3, etag='"another"')
     with pytest.raises(ObjectMissing):
-        await s3_writes.copy(driver.client, "a/none", "t/b", size=3, etag='"another"')
+        await writes.copy(driver.client, "a/none", "t/b", size=3, etag='"another"')
     assert (bucket.keys(), bucket.multiparts()) == ({"a/b": 3}, [])

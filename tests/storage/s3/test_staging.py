@@ -6,15 +6,15 @@ from collections.abc import Callable
 
 import pytest
 
-from storage import s3_stage, s3_staging
 from storage.driver import ObjectMissing, StageBusy, StageMoved
 from storage.errors import StoreUnavailable
-from storage.s3 import S3Driver
-from storage.s3_client import S3Options
-from storage.s3_writes import PART
+from storage.s3 import form, staging
+from storage.s3.client import S3Options
+from storage.s3.driver import S3Driver
+from storage.s3.writes import PART
 from tests.real.seaweed import Bucket
-from tests.storage import s3_wire
-from tests.storage.s3_wire import Wire
+from tests.storage.s3 import faults
+from tests.storage.s3.faults import Wire
 from tests.storage.streams import collect, failing, outcome, pieces, together
 
 pytestmark = pytest.mark.real
@@ -113,14 +113,14 @@ async def test_a_writer_that_died_keeps_nobody_out(
 ) -> None:
     await driver.stage("u/1")
     await driver.extend("u/1", 0, pieces(b"kept"))
-    stage = await s3_stage.look(driver.client, "u/1")
-    dead = s3_stage.Staged(rest=b"kept")
-    await s3_stage.write_record(driver.client, "u/1", stage, dead, upload="", writer=True)
+    stage = await form.look(driver.client, "u/1")
+    dead = form.Staged(rest=b"kept")
+    await form.write_record(driver.client, "u/1", stage, dead, upload="", writer=True)
     for mine in (driver, other):
         assert await outcome(mine.extend("u/1", 4, pieces(b"x"))) is StageBusy
         assert await outcome(mine.publish("u/1", "b/x", 4)) is StageBusy
         assert await outcome(mine.read_staged("u/1").__anext__()) is StageBusy  # type: ignore[attr-defined]
-    monkeypatch.setattr(s3_stage, "LEASE_SECONDS", 1.0)
+    monkeypatch.setattr(form, "LEASE_SECONDS", 1.0)
     await asyncio.sleep(2.1)  # the store's clock counts seconds
     assert await other.extend("u/1", 4, pieces(b" on")) == 7
     await driver.publish("u/1", "b/x", 7)
@@ -131,11 +131,11 @@ async def test_a_writer_that_died_keeps_nobody_out(
 async def test_a_stage_left_as_a_record_is_published(
     driver: S3Driver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(s3_stage, "LEASE_SECONDS", -1.0)
+    monkeypatch.setattr(form, "LEASE_SECONDS", -1.0)
     await driver.stage("u/1")
-    stage = await s3_stage.look(driver.client, "u/1")
-    left = s3_stage.Staged(rest=b"left")
-    await s3_stage.write_record(driver.client, "u/1", stage, left, upload="", writer=True)
+    stage = await form.look(driver.client, "u/1")
+    left = form.Staged(rest=b"left")
+    await form.write_record(driver.client, "u/1", stage, left, upload="", writer=True)
     assert await driver.staged("u/1") == 4
     await driver.publish("u/1", "b/x", 4)
     assert await driver.get("b/x") == b"left"
@@ -208,17 +208,17 @@ async def test_parts_that_others_removed_end_the_upload(driver: S3Driver, bucket
 
 
 DISTURBANCES = [
-    s3_wire.lost,
-    s3_wire.after(500, "InternalError"),
-    s3_wire.reset,
-    s3_wire.answers(503, "SlowDown"),
+    faults.lost,
+    faults.after(500, "InternalError"),
+    faults.reset,
+    faults.answers(503, "SlowDown"),
 ]
 
 
 @pytest.mark.parametrize("disturbance", DISTURBANCES, ids=["lost", "done and 500", "reset", "slow down"])
 @pytest.mark.parametrize("end", [7, PART + 7], ids=["short", "long"])
 async def test_every_call_of_an_upload_may_fail_once(
-    driver: S3Driver, bucket: Bucket, end: int, disturbance: s3_wire.Disturbance
+    driver: S3Driver, bucket: Bucket, end: int, disturbance: faults.Disturbance
 ) -> None:
     wire = Wire(driver)
     for call in (
@@ -236,7 +236,7 @@ async def test_every_call_of_an_upload_may_fail_once(
 
 
 async def test_what_is_remembered_is_bounded(driver: S3Driver, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(s3_staging, "_REMEMBERED", 2)
+    monkeypatch.setattr(staging, "_REMEMBERED", 2)
     for at in range(4):
         await driver.stage(f"u/{at}")
     assert len(driver._staging._seen) == 2

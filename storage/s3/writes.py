@@ -15,8 +15,8 @@ from typing import Any, TypeVar
 
 from storage.driver import ObjectMissing
 from storage.errors import StoreError, StoreFull, StoreUnavailable
-from storage.s3_client import S3Client
-from storage.s3_errors import Conflict, Unmet, UploadGone
+from storage.s3.client import S3Client
+from storage.s3.errors import Conflict, Unmet, UploadGone
 
 PART = 8 << 20
 """The size of every part but the last: S3 takes 5 MiB to 5 GiB, some stores only equal ones."""

@@ -9,7 +9,7 @@ import botocore.awsrequest
 import botocore.httpsession
 from botocore.exceptions import ConnectionClosedError
 
-from storage.s3 import S3Driver
+from storage.s3.driver import S3Driver
 
 Disturbance = Callable[[Any], Any]
 """Takes a request that is about to be sent; an answer instead of the store's, or None to let it go."""

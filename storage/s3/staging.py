@@ -11,14 +11,14 @@ from collections import OrderedDict
 from collections.abc import AsyncIterator
 from typing import Any
 
-from storage import s3_stage
 from storage.driver import ObjectExists, ObjectMissing, StageBusy, StageMoved
 from storage.errors import StoreUnavailable
-from storage.s3_client import S3Client, finished
-from storage.s3_errors import Unmet, UploadGone
-from storage.s3_stage import Stage, Staged
-from storage.s3_writer import Lost, Writer
-from storage.s3_writes import Parts, copy, delete_if
+from storage.s3 import form
+from storage.s3.client import S3Client, finished
+from storage.s3.errors import Unmet, UploadGone
+from storage.s3.form import Stage, Staged
+from storage.s3.writer import Lost, Writer
+from storage.s3.writes import Parts, copy, delete_if
 
 _REMEMBERED = 1024
 _TRIES = 8
@@ -35,7 +35,7 @@ class Staging:
     async def begin(self, key: str) -> None:
         """An empty one; raises ObjectExists."""
         try:
-            self._remember(key, await s3_stage.create(self._client, key))
+            self._remember(key, await form.create(self._client, key))
         except Unmet:
             raise ObjectExists(key) from None
 
@@ -88,7 +88,7 @@ class Staging:
         """Remove it; whether there was one."""
         self._seen.pop(key, None)
         try:
-            upload = (await s3_stage.look(self._client, key)).upload
+            upload = (await form.look(self._client, key)).upload
         except ObjectMissing:
             return False
         found = await delete_if(self._client, key)
@@ -101,7 +101,7 @@ class Staging:
 
         async def abort(key: str, upload: str) -> None:
             async with gate:
-                if not await s3_stage.names_upload(self._client, key, upload):
+                if not await form.names_upload(self._client, key, upload):
                     await Parts(self._client, key, upload).abort()
 
         prefix = self._client.options.prefix
@@ -120,7 +120,7 @@ class Staging:
 
     async def _look(self, key: str) -> Stage:
         self._seen.pop(key, None)
-        stage = await s3_stage.look(self._client, key)
+        stage = await form.look(self._client, key)
         self._remember(key, stage)
         return stage
 
@@ -158,9 +158,9 @@ class Staging:
         raise StageBusy(key)
 
     async def _made_plain(self, key: str, stage: Stage) -> Stage:
-        staged: Staged = await s3_stage.load(self._client, key, stage)
+        staged: Staged = await form.load(self._client, key, stage)
         if not staged.parts:
-            plain = await s3_stage.write_plain(self._client, key, stage, staged.rest)
+            plain = await form.write_plain(self._client, key, stage, staged.rest)
             await Parts(self._client, key, stage.upload).abort()
             return plain
         parts = Parts(self._client, key, stage.upload, staged.parts)

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from storage.s3 import S3Driver
-from storage.s3_client import S3Options
-from storage.s3_writer import NOTICE_SECONDS
+from storage.s3.client import S3Options
+from storage.s3.driver import S3Driver
+from storage.s3.writer import NOTICE_SECONDS
 from tests.real.seaweed import Bucket
 from tests.storage.driver_contract import DriverContract
 

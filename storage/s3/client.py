@@ -19,7 +19,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.response import StreamingBody
 
-from storage.s3_errors import BODY_FAILURES, told, told_by_client
+from storage.s3.errors import BODY_FAILURES, told, told_by_client
 
 THREADS = 32
 """Calls for small objects at a time; as many again move large bodies."""

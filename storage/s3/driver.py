@@ -12,7 +12,6 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from storage import s3_writes
 from storage.driver import (
     CHUNK,
     Entry,
@@ -22,10 +21,11 @@ from storage.driver import (
     Page,
     Stat,
 )
-from storage.s3_client import S3Client, S3Options
-from storage.s3_errors import BODY_FAILURES, OutOfRange, Unmet, told
-from storage.s3_stage import staged_size
-from storage.s3_staging import Staging
+from storage.s3 import writes
+from storage.s3.client import S3Client, S3Options
+from storage.s3.errors import BODY_FAILURES, OutOfRange, Unmet, told
+from storage.s3.form import staged_size
+from storage.s3.staging import Staging
 
 _PAGE = 1000
 _TRIES = 8
@@ -82,7 +82,7 @@ class S3Driver:
 
     async def put(self, key: str, data: bytes) -> None:
         """See `storage.driver.Driver`."""
-        await s3_writes.put(self.client, key, data)
+        await writes.put(self.client, key, data)
 
     async def put_in_order(self, steps: Sequence[Mapping[str, bytes]]) -> None:
         """See `storage.driver.Driver`."""
@@ -96,7 +96,7 @@ class S3Driver:
     async def create(self, key: str, data: bytes) -> None:
         """See `storage.driver.Driver`."""
         try:
-            await s3_writes.put_if(self.client, key, data, etag=None)
+            await writes.put_if(self.client, key, data, etag=None)
         except Unmet:
             raise ObjectExists(key) from None
 
@@ -105,7 +105,7 @@ class S3Driver:
         try:
             found, answer = await self.client.get(key)
             if found == expected:
-                await s3_writes.put_if(self.client, key, data, etag=answer["ETag"])
+                await writes.put_if(self.client, key, data, etag=answer["ETag"])
                 return
         except (ObjectMissing, Unmet):
             pass
@@ -113,16 +113,16 @@ class S3Driver:
 
     async def put_stream(self, key: str, source: AsyncIterator[bytes]) -> int:
         """See `storage.driver.Driver`."""
-        return await s3_writes.put_parts(self.client, key, source)
+        return await writes.put_parts(self.client, key, source)
 
     async def delete(self, key: str, *, expected: bytes | None = None) -> bool:
         """See `storage.driver.Driver`."""
         if expected is None:
-            return await s3_writes.delete_if(self.client, key)
+            return await writes.delete_if(self.client, key)
         try:
             found, answer = await self.client.get(key)
             if found == expected:
-                return await s3_writes.delete_if(self.client, key, answer["ETag"])
+                return await writes.delete_if(self.client, key, answer["ETag"])
         except ObjectMissing:
             return False
         except Unmet:
@@ -137,8 +137,8 @@ class S3Driver:
                 if before is not None and found["LastModified"].timestamp() >= before:
                     raise ObjectChanged(key)
                 size, etag = found["ContentLength"], found["ETag"]
-                await s3_writes.copy(self.client, key, target, size=size, etag=etag)
-                return await s3_writes.delete_if(self.client, key, etag)
+                await writes.copy(self.client, key, target, size=size, etag=etag)
+                return await writes.delete_if(self.client, key, etag)
             except ObjectMissing:
                 return False
             except Unmet:  # it was replaced meanwhile

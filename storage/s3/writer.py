@@ -6,12 +6,12 @@ import asyncio
 import contextlib
 from collections.abc import Iterator
 
-from storage import s3_stage
 from storage.errors import StoreError
-from storage.s3_client import S3Client, finished
-from storage.s3_errors import Unmet, UploadGone
-from storage.s3_stage import LEASE_SECONDS, Stage, Staged
-from storage.s3_writes import PART, Parts, cut
+from storage.s3 import form
+from storage.s3.client import S3Client, finished
+from storage.s3.errors import Unmet, UploadGone
+from storage.s3.form import LEASE_SECONDS, Stage, Staged
+from storage.s3.writes import PART, Parts, cut
 
 NOTICE_SECONDS = 0.5
 """A body that takes longer is claimed: others are told that a writer is at it."""
@@ -86,7 +86,7 @@ class Writer:
 
     async def _written(self) -> Stage:
         if not self._parts.upload:
-            return await s3_stage.write_plain(self._client, self._key, self._stage, self._held)
+            return await form.write_plain(self._client, self._key, self._stage, self._held)
         return await self._record(Staged(tuple(self._parts.tags), self._held), writer=False)
 
     async def _begin(self) -> None:
@@ -96,7 +96,7 @@ class Writer:
             await self._reopen()
         else:
             with _as_lost():
-                staged = await s3_stage.load(self._client, self._key, self._stage)
+                staged = await form.load(self._client, self._key, self._stage)
             self._parts.tags[:] = staged.parts
             self._held += staged.rest
         self._kept = Staged(tuple(self._parts.tags), bytes(self._held))
@@ -133,7 +133,7 @@ class Writer:
                 raise
 
     async def _record(self, staged: Staged, *, writer: bool) -> Stage:
-        return await s3_stage.write_record(
+        return await form.write_record(
             self._client, self._key, self._stage, staged, upload=self._parts.upload, writer=writer
         )
 

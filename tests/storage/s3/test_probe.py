@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 
 from storage.errors import StoreUnavailable
-from storage.s3 import S3Driver
-from storage.s3_client import S3Options
-from storage.s3_probe import probe
+from storage.s3.client import S3Options
+from storage.s3.driver import S3Driver
+from storage.s3.probe import probe
 from tests.real.seaweed import Bucket
-from tests.storage import s3_wire
-from tests.storage.s3_wire import Wire
+from tests.storage.s3 import faults
+from tests.storage.s3.faults import Wire
 
 pytestmark = pytest.mark.real
 
@@ -51,7 +51,7 @@ async def test_a_store_that_ignores_a_condition(
 
 
 async def test_a_store_that_refuses_conditions(driver: S3Driver, bucket: Bucket) -> None:
-    Wire(driver).disturb("PutObject", lambda _: None, s3_wire.answers(501, "NotImplemented"))
+    Wire(driver).disturb("PutObject", lambda _: None, faults.answers(501, "NotImplemented"))
     with pytest.raises(StoreUnavailable, match="NotImplemented"):
         await probe(driver)
     assert bucket.keys() == {}
