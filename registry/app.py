@@ -81,11 +81,13 @@ def wire(settings: Settings, supervisor: int | None = None) -> tuple[Starlette, 
     metrics = Metrics(cache, place.remembered)
     temp = place.temp
     inspectors, ahead = Inspectors(temp), Inspectors(temp, ahead=True)
+    signer = Signer(key, known_as(settings))
     examiner = Examiner(inspectors, Foresight(ahead), _spool_in(temp))
+    publisher = Publisher(examiner, signer, settings.admission.policy)
     services = Services(
         store=store,
         pulls=_store(settings, place.pulls),
-        publisher=Publisher(examiner, Signer(key, known_as(settings)), settings.admission.policy),
+        publisher=publisher,
         examiner=examiner,
         answers=_HotAnswers(cache, place.peek),
         flights=Flights(),
@@ -103,10 +105,11 @@ def wire(settings: Settings, supervisor: int | None = None) -> tuple[Starlette, 
     ]
     if supervisor is not None:
         beside.append(Chore(_COUNT_EVERY, partial(workers.leave_with, supervisor)))
+    to_close = (publisher.close, store.close, inspectors.close, ahead.close, place.close)
     app = Starlette(
         routes=choke.guarded(ROUTES, services),
         exception_handlers=errors.HANDLERS,
-        lifespan=partial(_lifespan, (inspectors.close, ahead.close, place.close), beside),
+        lifespan=partial(_lifespan, to_close, beside),
     )
     app.router.redirect_slashes = False
     timeouts = settings.timeouts

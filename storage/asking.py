@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from typing import TypeVar
 
 from storage.circuit import Circuit
-from storage.driver import Driver, Entry, Page, Stat
+from storage.driver import Driver, Entry, Page, Stat, nothing
 from storage.memory import Memory
 
 T = TypeVar("T")
@@ -28,6 +28,11 @@ class Asking:
         self._memory = memory
         self._circuit = circuit
         self._clock = clock
+
+    @property
+    def remote(self) -> bool:
+        """See `storage.driver.Driver`."""
+        return self._driver.remote
 
     async def get(self, key: str) -> bytes:
         """See `storage.driver.Driver`."""
@@ -92,9 +97,11 @@ class Asking:
         """See `storage.driver.Driver`."""
         return await self._ask(lambda: self._driver.staged(key))
 
-    async def extend(self, key: str, offset: int, source: AsyncIterator[bytes]) -> int:
+    async def extend(
+        self, key: str, offset: int | None, source: AsyncIterator[bytes], *, new: bool = False
+    ) -> int:
         """See `storage.driver.Driver`."""
-        return await self._write({key: None}, lambda: self._driver.extend(key, offset, source))
+        return await self._write({key: None}, lambda: self._driver.extend(key, offset, source, new=new))
 
     async def read_staged(self, key: str) -> AsyncIterator[bytes]:
         """See `storage.driver.Driver`."""
@@ -102,9 +109,12 @@ class Asking:
             async for piece in pieces:
                 yield piece
 
-    async def publish(self, key: str, target: str, size: int) -> None:
+    async def publish(
+        self, key: str, target: str | None, size: int, *, then: Callable[[], Awaitable[object]] = nothing
+    ) -> None:
         """See `storage.driver.Driver`."""
-        await self._write({key: None, target: None}, lambda: self._driver.publish(key, target, size))
+        touched = {key: None} if target is None else {key: None, target: None}
+        await self._write(touched, lambda: self._driver.publish(key, target, size, then=then))
 
     async def discard(self, key: str) -> bool:
         """See `storage.driver.Driver`."""

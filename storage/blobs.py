@@ -58,9 +58,15 @@ class Blobs:
         return await self.find(digest)  # also when somebody else has brought it back
 
     async def open(self, digest: Digest) -> Blob:
-        """The blob, and its bytes are there in full length; raises BlobUnknown or StoreUnavailable."""
+        """The blob, and its bytes are there in full length; raises BlobUnknown or StoreUnavailable.
+
+        Where each look is a journey it is left to the store that they are.
+        """
         blob = await self.find(digest)
-        there = await self.stored(digest) if blob.enclosed is None else len(blob.enclosed)
+        if blob.enclosed is not None:
+            there = len(blob.enclosed)
+        else:
+            there = blob.size if self._driver.remote else await self.stored(digest)
         if there != blob.size:
             raise StoreUnavailable(
                 f"the stored bytes of {digest} are damaged: {there} of {blob.size} are there.",
@@ -79,8 +85,7 @@ class Blobs:
         if blob.enclosed is None:
             await self.link(blob.digest, blob.size)
         else:
-            key = paths.blob_link(self._repository, blob.digest)
-            await self._driver.put(key, records.enclosed_blob(blob.enclosed))
+            await self.put(blob.digest, blob.enclosed)
 
     async def link(self, digest: Digest, size: int) -> None:
         """Make stored bytes a blob of this repository; again is fine, and mends a wrong link.
@@ -89,12 +94,14 @@ class Blobs:
         """
         await self._driver.put(paths.blob_link(self._repository, digest), records.write_size(size))
 
-    async def put(self, data: bytes) -> Digest:
-        """Store a small blob that is at hand, under its sha256."""
-        digest = Digest.of(data)
-        await self._driver.put(paths.blob(digest), data)
-        await self.link(digest, len(data))
-        return digest
+    async def enclose(self, *blobs: bytes) -> None:
+        """Store small blobs that are at hand, each under its sha256 within its link; again is fine."""
+        links = {paths.blob_link(self._repository, Digest.of(data)): data for data in blobs}
+        await self._driver.put_in_order([{key: records.enclosed_blob(data) for key, data in links.items()}])
+
+    async def put(self, digest: Digest, data: bytes) -> None:
+        """Store a small blob that is at hand, under its digest within its link; again is fine."""
+        await self._driver.put(paths.blob_link(self._repository, digest), records.enclosed_blob(data))
 
     async def delete(self, digest: Digest) -> None:
         """Take the blob from this repository; the shared bytes stay. Raises BlobUnknown."""

@@ -16,7 +16,7 @@ import os
 import stat
 import uuid
 import zlib
-from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from itertools import chain, islice
 from pathlib import Path
 from typing import TypeVar
@@ -31,6 +31,7 @@ from storage.driver import (
     ObjectMissing,
     Page,
     Stat,
+    nothing,
 )
 from storage.files import MISSING, failures_told, opened, seize, step, sync_folder, write_all, write_whole
 from storage.listing import Listings
@@ -47,6 +48,8 @@ class DiskDriver:
 
     Every other folder is made when the first object in it comes, which then takes longer.
     """
+
+    remote = False
 
     def __init__(self, root: Path, made: Collection[str] = ()) -> None:
         self.root = root
@@ -170,11 +173,16 @@ class DiskDriver:
         """See `storage.driver.Driver`."""
         return (await self.stat(key)).size
 
-    async def extend(self, key: str, offset: int, source: AsyncIterator[bytes]) -> int:
+    async def extend(
+        self, key: str, offset: int | None, source: AsyncIterator[bytes], *, new: bool = False
+    ) -> int:
         """See `storage.driver.Driver`."""
         path = self.root / key
+        if new:
+            with contextlib.suppress(ObjectExists):
+                await self.stage(key)
         async with opened(path, "r+b", key) as file:
-            await step(asyncio.to_thread(seize, file.fileno(), path, offset), key)
+            offset = await step(asyncio.to_thread(seize, file.fileno(), path, offset), key)
             await step(file.seek(offset))
             async for piece in source:
                 offset += await write_whole(file, piece)
@@ -184,13 +192,18 @@ class DiskDriver:
         """See `storage.driver.Driver`."""
         return self.read(key)
 
-    async def publish(self, key: str, target: str, size: int) -> None:
+    async def publish(
+        self, key: str, target: str | None, size: int, *, then: Callable[[], Awaitable[object]] = nothing
+    ) -> None:
         """See `storage.driver.Driver`."""
 
         def seize_and_rename() -> None:
             staged = self.root / key
             with staged.open("rb") as file:
                 seize(file.fileno(), staged, size)
+                if target is None:
+                    self._forget(key)
+                    return
                 try:
                     os.fsync(file.fileno())
                 except OSError:
@@ -201,6 +214,7 @@ class DiskDriver:
             folders.prune(self.root / key, self.root)
 
         await self._run(seize_and_rename, key)
+        await then()
 
     async def discard(self, key: str) -> bool:
         """See `storage.driver.Driver`."""

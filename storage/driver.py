@@ -21,7 +21,7 @@ another. Promises:
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -30,6 +30,10 @@ CHUNK = 1 << 20
 
 PEEKED = 4 << 10
 """How much of an object a peek shows, in bytes: more than any record has."""
+
+
+async def nothing() -> None:
+    """What there is to do where nothing is."""
 
 
 class ObjectMissing(Exception):
@@ -82,7 +86,15 @@ class Page:
 
 
 class Driver(Protocol):
-    """Keys and bytes, asynchronously."""
+    """Keys and bytes, asynchronously.
+
+    `remote`: each call is a journey, whose milliseconds and price are worth sparing, to a store that itself
+    sees to it that what was published stays whole.
+    """
+
+    @property
+    def remote(self) -> bool:
+        """See above."""
 
     async def get(self, key: str) -> bytes:
         """A small object, whole; raises ObjectMissing."""
@@ -146,21 +158,27 @@ class Driver(Protocol):
     async def staged(self, key: str) -> int:
         """How many bytes of a staged object are safe; raises ObjectMissing."""
 
-    async def extend(self, key: str, offset: int, source: AsyncIterator[bytes]) -> int:
-        """Go on with a staged object at `offset` and return where it ends then.
+    async def extend(
+        self, key: str, offset: int | None, source: AsyncIterator[bytes], *, new: bool = False
+    ) -> int:
+        """Go on with a staged object at `offset` (None: where it ends) and return where it ends then.
 
-        Raises ObjectMissing, StageMoved when it does not end at `offset`, StageBusy when another
-        writer is at it. When the source fails, what had come before stays and counts.
+        With `new` it is begun, if it is not there. Raises ObjectMissing, StageMoved when it does not end at
+        `offset`, StageBusy when another writer is at it. When the source fails, what had come before stays
+        and counts.
         """
 
     def read_staged(self, key: str) -> AsyncIterator[bytes]:
         """The bytes of a staged object so far, in pieces of at most CHUNK; raises ObjectMissing."""
 
-    async def publish(self, key: str, target: str, size: int) -> None:
+    async def publish(
+        self, key: str, target: str | None, size: int, *, then: Callable[[], Awaitable[object]] = nothing
+    ) -> None:
         """Make a staged object of `size` bytes the object `target` at once, created or replaced.
 
-        Nothing can be added to it from then on. Raises ObjectMissing, StageMoved when it has another
-        size, StageBusy when a writer is at it.
+        Without a target it is only removed. Nothing can be added to it from then on. `then` is done when the
+        target is there; what is left of the staged object may go at the same time. Raises ObjectMissing,
+        StageMoved when it has another size, StageBusy when a writer is at it.
         """
 
     async def discard(self, key: str) -> bool:

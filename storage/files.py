@@ -89,8 +89,11 @@ def sync_folder(folder: Path) -> None:
         os.fsync(handle)
 
 
-def seize(file: int, path: Path, size: int) -> None:
-    """Lock a staged file that is open, and be sure that it is still the one under its name."""
+def seize(file: int, path: Path, size: int | None) -> int:
+    """Lock a staged file that is open, and be sure that it is still the one under its name; its size.
+
+    Raises StageBusy, StageMoved where it has not `size`.
+    """
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -98,8 +101,9 @@ def seize(file: int, path: Path, size: int) -> None:
     found = os.fstat(file)
     if not os.path.samestat(found, path.stat()):
         raise FileNotFoundError(errno.ENOENT, "the staged object was published or removed")
-    if found.st_size != size:
+    if size not in (None, found.st_size):
         raise StageMoved(found.st_size)
+    return found.st_size
 
 
 @contextlib.contextmanager

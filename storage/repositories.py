@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from storage import manifest as manifests
@@ -19,6 +19,7 @@ from storage.names import quoted
 from storage.referrers import Referrers, row
 from storage.refusals import Refusals
 from storage.tags import HISTORY, Tags
+from storage.together import together
 from storage.trash import Trash
 from storage.uploads import Uploads
 
@@ -147,36 +148,62 @@ class Repository:
                 _refuse_other(item, *there)
         return [digest for digest in digests if found[digest] is None]
 
+    @property
+    def remote(self) -> bool:
+        """Whether each look is a journey (`storage.driver.Driver`)."""
+        return self._driver.remote
+
     async def put(self, manifest: Manifest, body: bytes, digest: Digest) -> StoredManifest:
-        """Store a manifest by its digest: the referrer's row, then the manifest. Again is fine.
+        """Store a manifest by its digest, and hold what it names. Again is fine."""
+        stored = await self.store(manifest, body, digest)
+        await self.hold(manifest)
+        return stored
+
+    async def store(self, manifest: Manifest, body: bytes, digest: Digest) -> StoredManifest:
+        """Store a manifest by its digest: the referrer's row, then the manifest. `hold` has to follow.
 
         This writes row and manifest and then looks for the row; `delete` removes manifest and row and
-        then looks for the manifest: whichever comes last, a manifest that is here has its row. What the
-        manifest names is looked for again too: garbage collection takes it away, then looks for manifests.
+        then looks for the manifest: whichever comes last, a manifest that is here has its row.
         """
         stored = StoredManifest(Descriptor(manifest.media_type, digest, len(body)), body)
-        await asyncio.gather(self._enter_catalog(), self._put(manifest, stored))
-        await self._hold(manifest)
+        await together(self._enter_catalog(), self._put(manifest, stored))
         return stored
 
-    async def put_with_blobs(self, media_type: str, body: bytes, blobs: Sequence[bytes]) -> StoredManifest:
-        """Store a manifest without a subject and its small blobs in one go, each blob within its link.
-
-        It belongs to one that is put by itself, which enters the catalog. Again is fine.
-        """
+    async def store_beside(self, media_type: str, body: bytes) -> StoredManifest:
+        """Store a manifest without a subject that belongs to one which enters the catalog itself."""
         stored = StoredManifest(Descriptor(media_type, Digest.of(body), len(body)), body)
-        parts = {paths.blob_link(self.name, Digest.of(blob)): records.enclosed_blob(blob) for blob in blobs}
-        await self._driver.put_in_order((parts, {paths.manifest(self.name, stored.digest): stored.written()}))
+        await self._driver.put(paths.manifest(self.name, stored.digest), stored.written())
         return stored
+
+    async def hold(self, manifest: Manifest) -> None:
+        """Bring back what a manifest names, where garbage collection took it since it was looked for.
+
+        Garbage collection takes it away, then looks for manifests: whichever comes last brings it back.
+        """
+        gate = asyncio.Semaphore(_AT_ONCE)
+
+        async def hold(digest: Digest) -> None:
+            async with gate:
+                with contextlib.suppress(BlobUnknown, ManifestUnknown):  # deleted, or sparse
+                    await (self._child(digest) if manifest.is_index else self.blobs.relink(digest))
+
+        digests = dict.fromkeys(item.digest for item in (*manifest.blobs(), *manifest.manifests))
+        await together(*map(hold, digests))
 
     async def tag(self, tag: str, stored: StoredManifest, *, by: str = "") -> None:
         """Let a tag name a manifest that was put, also when the manifest is deleted at the same time.
 
         `by` is who wants it.
-        `delete` removes tags, manifest, tags; this writes the tag and then looks for the manifest:
-        whichever comes last, a tag without its manifest does not remain.
         """
         await self.tags.put(tag, stored.descriptor, by=by)
+        await self.stay(stored)
+
+    async def stay(self, stored: StoredManifest) -> None:
+        """Bring back a manifest that was deleted while a tag was moved to it.
+
+        `delete` removes tags, manifest, tags; who moves a tag then looks for the manifest: whichever comes
+        last, a tag without its manifest does not remain.
+        """
         try:
             await self.find(stored.digest)
         except ManifestUnknown:
@@ -205,18 +232,6 @@ class Repository:
         await self._driver.put(paths.manifest(self.name, stored.digest), stored.written())
         if manifest.subject and not await self.referrers.has(manifest.subject.digest, stored.digest):
             await self._refer(manifest, stored.descriptor)
-
-    async def _hold(self, manifest: Manifest) -> None:
-        """Bring back what a manifest names, where garbage collection took it since it was looked for."""
-        gate = asyncio.Semaphore(_AT_ONCE)
-
-        async def hold(digest: Digest) -> None:
-            async with gate:
-                with contextlib.suppress(BlobUnknown, ManifestUnknown):  # deleted, or sparse
-                    await (self._child(digest) if manifest.is_index else self.blobs.relink(digest))
-
-        digests = dict.fromkeys(item.digest for item in (*manifest.blobs(), *manifest.manifests))
-        await asyncio.gather(*map(hold, digests))
 
     async def _child(self, digest: Digest) -> Descriptor:
         """A manifest that an index names, out of the trash where garbage collection took it away."""

@@ -42,6 +42,10 @@ class Store:
                 fix="Run the release that wrote it, or a newer one.",
             )
 
+    async def close(self) -> None:
+        """Leave in the store what it is to have."""
+        await self.uploads.close()
+
     def repository(self, name: str) -> Repository:
         """The repository of that name, there or not; raises NameInvalid."""
         return Repository(self._driver, names.repository(name), self.uploads, history=self._tag_history)

@@ -68,20 +68,36 @@ class Tags:
         since = time.time() - self._history
         return History(found.named, tuple(one for one in found.former if one.until >= since))
 
-    async def put(self, tag: str, descriptor: Descriptor, *, by: str = "") -> None:
-        """Let a tag name a manifest, whatever it named before; `by` is who wants it.
+    async def held(self, tag: str) -> bytes | None:
+        """What a tag's object holds now, for `move`; None where there is no such tag."""
+        with contextlib.suppress(ObjectMissing):
+            return await self._driver.get(paths.tag(self._repository, tag))
+        return None
 
-        Named again, it counts as written now. Raises StoreUnavailable where others move it all the time.
+    async def move(self, tag: str, descriptor: Descriptor, held: bytes | None, *, by: str = "") -> bool:
+        """Let a tag name a manifest while it is as it was `held`; whether it was. `by` is who wants it.
+
+        Named again, it counts as written now.
         """
         key = paths.tag(self._repository, tag)
         named = Descriptor(descriptor.media_type, descriptor.digest, descriptor.size)
-        record = records.write_descriptor(named)
+        try:
+            if held is None:
+                await self._driver.create(key, records.write_descriptor(named))
+            else:
+                await self._driver.replace(key, self._moved(held, key, named, by), held)
+        except (ObjectExists, ObjectChanged):
+            return False
+        return True
+
+    async def put(self, tag: str, descriptor: Descriptor, *, by: str = "") -> None:
+        """Let a tag name a manifest, whatever it named before; `by` is who wants it.
+
+        Raises StoreUnavailable where others move it all the time.
+        """
         for tried in range(_TRIES):
-            with contextlib.suppress(ObjectExists):
-                return await self._driver.create(key, record)
-            with contextlib.suppress(ObjectMissing, ObjectChanged):
-                held = await self._driver.get(key)
-                return await self._driver.replace(key, self._moved(held, key, named, by), held)
+            if await self.move(tag, descriptor, await self.held(tag), by=by):
+                return
             # Of many who move it at once one gets through each time; the others do not come back together.
             await asyncio.sleep(_CHANCE.uniform(0, 0.001 * min(tried, 50)))
         raise StoreUnavailable(f"the tag {tag!r} is being moved by others.", fix="Push it again.")

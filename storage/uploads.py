@@ -8,18 +8,37 @@ again.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
-import uuid
+import secrets
+import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
+from functools import partial
 
 from storage import paths
 from storage.blobs import Blobs
 from storage.digest import Digest, Hasher, hasher
 from storage.driver import CHUNK, Driver, ObjectMissing, StageBusy, StageMoved
-from storage.errors import BlobUploadUnknown, BodyTooLarge, DigestInvalid, SizeInvalid, UploadOutOfOrder
+from storage.errors import (
+    BlobUploadUnknown,
+    BodyTooLarge,
+    DigestInvalid,
+    SizeInvalid,
+    StoreError,
+    UploadOutOfOrder,
+)
+from storage.together import together
 
+SMALL = 4 << 10
+"""A blob of so many bytes at most lies within its link."""
+
+LINGER = 0.05
+"""Seconds that the beginning of an upload waits for what comes, where calls are journeys: then it is one."""
+
+_SEEN_WITHIN = 2.0  # seconds in which what another process began is there
+_LOOK_EVERY = 0.02
 _REMEMBERED = 1024
 _FIRST = 128 << 10
 _ID = re.compile(r"sha(?:256|512)-[0-9a-f]{32}")
@@ -42,36 +61,70 @@ class Session:
 
 @dataclass(slots=True)
 class Running:
-    """A hash of the first `size` bytes of something."""
+    """A hash of the first `size` bytes of something, and these bytes while they are few."""
 
     hasher: Hasher
     size: int = 0
+    held: bytes = b""
+
+    def add(self, piece: bytes) -> None:
+        """Hash a piece; for a thread."""
+        self.hasher.update(piece)
+        self.size += len(piece)
+        self.held = self.held + piece if self.size <= SMALL else b""
+
+    @property
+    def small(self) -> bytes | None:
+        """All of it, where it is small enough to lie within a link."""
+        return self.held if self.size <= SMALL else None
 
 
 class Uploads:
-    """All sessions of a store; each is bound to the repository that began it."""
+    """All sessions of a store; each is bound to the repository that began it.
 
-    def __init__(self, driver: Driver, limit: int) -> None:
+    A session is begun in the store a moment after it was asked for, unless its first bytes come before: over
+    a network that is a call less. Whoever asks another process for it in that moment waits.
+    """
+
+    def __init__(self, driver: Driver, limit: int, *, linger: float = LINGER) -> None:
         self._driver = driver
         self._limit = limit
+        self._linger = linger if driver.remote else 0.0
         self._running: OrderedDict[str, Running] = OrderedDict()
+        self._waiting: dict[str, asyncio.TimerHandle] = {}
+        self._beginning: dict[str, asyncio.Task[None]] = {}
 
     async def start(self, repository: str, algorithm: str = "sha256") -> Session:
         """Begin a session; raises DigestInvalid for an algorithm that is not known."""
-        session = Session(f"{algorithm}-{uuid.uuid4().hex}", repository, 0, algorithm)
-        self._remember(session, Running(hasher(algorithm)))
-        await self._driver.stage(session.key)
+        running = Running(hasher(algorithm))
+        session = Session(f"{algorithm}-{_new_id()}", repository, 0, algorithm)
+        if self._linger:
+            loop = asyncio.get_running_loop()
+            self._waiting[session.key] = loop.call_later(self._linger, self._begin, session.key)
+        else:
+            await self._driver.stage(session.key)
+        self._remember(session, running)
         return session
 
-    async def find(self, repository: str, upload: str) -> Session:
-        """Where a session stands; raises BlobUploadUnknown, also when it is another repository's."""
+    async def find(self, repository: str, upload: str, *, surely: bool = False) -> Session:
+        """Where a session stands; raises BlobUploadUnknown, also when it is another repository's.
+
+        What this process did last is not asked for again, unless it has to be said `surely`: another one may
+        have added to it since, which is seen when more is added, or it is finished.
+        """
         if not _ID.fullmatch(upload):
             raise _unknown(upload)
         session = Session(upload, repository, 0, upload.partition("-")[0])
-        try:
-            return replace(session, offset=await self._driver.staged(session.key))
-        except ObjectMissing:
-            raise _unknown(upload) from None
+        if session.key in self._waiting or session.key in self._beginning:
+            return session
+        if not surely and (running := self._running.get(session.key)):
+            return replace(session, offset=running.size)
+        while True:
+            with contextlib.suppress(ObjectMissing):
+                return replace(session, offset=await self._driver.staged(session.key))
+            if not self._linger or not _is_new(upload):
+                raise _unknown(upload)
+            await asyncio.sleep(_LOOK_EVERY)
 
     async def extend(
         self,
@@ -94,9 +147,10 @@ class Uploads:
         elif running and running.size != begin:
             running = None
         pieces = _measured(source, self._limit - begin, size)
+        new = await self._take_over(session)
         try:
             end = await self._driver.extend(
-                session.key, begin, _hashed(running, pieces) if running else pieces
+                session.key, offset, _hashed(running, pieces) if running else pieces, new=new
             )
         except ObjectMissing:
             raise _unknown(session.id) from None
@@ -108,6 +162,8 @@ class Uploads:
             ) from None
         except StageBusy:
             raise _busy(session) from None
+        if end > self._limit:  # others have added to it, too
+            raise _too_large()
         if running and running.size == end:
             self._remember(session, running)
         return replace(session, offset=end)
@@ -118,20 +174,19 @@ class Uploads:
         Raises DigestInvalid when the content is another one; the session then is over.
         """
         running = self._running.pop(session.key, None)
+        if await self._take_over(session):
+            await self._driver.stage(session.key)
         try:
-            if running is None or running.size != session.offset or digest.algorithm != session.algorithm:
-                running = Running(hasher(digest.algorithm))
-                async for _ in _hashed(running, self._driver.read_staged(session.key)):
-                    pass
+            if running is None or not await self._is_of_all(running, session, digest):
+                running = await self._hashed_again(session, digest)
             if running.hasher.hexdigest() != digest.hex:
                 await self.cancel(session)
                 raise _other_content(digest, running)
-            await self._driver.publish(session.key, paths.blob(digest), running.size)
+            await self._publish(session, digest, running, blobs)
         except ObjectMissing:
             raise _unknown(session.id) from None
         except (StageMoved, StageBusy):
             raise _busy(session) from None
-        await blobs.link(digest, running.size)
         return running.size
 
     async def single(
@@ -149,6 +204,9 @@ class Uploads:
             if running.hasher.hexdigest() != digest.hex:
                 raise _other_content(digest, running)
 
+        if size is not None and size <= SMALL:
+            await blobs.put(digest, b"".join([piece async for piece in proven()]))
+            return size
         stored = await self._driver.put_stream(paths.blob(digest), proven())
         await blobs.link(digest, stored)
         return stored
@@ -156,12 +214,75 @@ class Uploads:
     async def cancel(self, session: Session) -> None:
         """Forget a session and what it received."""
         self._running.pop(session.key, None)
-        await self._driver.discard(session.key)
+        if not await self._take_over(session):
+            await self._driver.discard(session.key)
+
+    async def close(self) -> None:
+        """Begin in the store what waits to be begun there."""
+        for key, waiting in [*self._waiting.items()]:
+            waiting.cancel()
+            self._begin(key)
+        await asyncio.gather(*self._beginning.values())
+
+    def _begin(self, key: str) -> None:
+        del self._waiting[key]
+        self._beginning[key] = asyncio.get_running_loop().create_task(self._staged(key))
+
+    async def _staged(self, key: str) -> None:
+        try:
+            # Where it fails, the session is one that nobody knows: it has received nothing.
+            with contextlib.suppress(StoreError):
+                await self._driver.stage(key)
+        finally:
+            del self._beginning[key]
+
+    async def _take_over(self, session: Session) -> bool:
+        """Whether the session is this caller's to begin, for it is not in the store yet."""
+        if waiting := self._waiting.pop(session.key, None):
+            waiting.cancel()
+            return True
+        if beginning := self._beginning.get(session.key):
+            await asyncio.wait((beginning,))
+        return False
+
+    async def _is_of_all(self, running: Running, session: Session, digest: Digest) -> bool:
+        """Whether a hash is of all that was received: another process may have added to it since."""
+        if running.size != session.offset or digest.algorithm != session.algorithm:
+            return False
+        return running.hasher.hexdigest() == digest.hex or (
+            await self._driver.staged(session.key) == running.size
+        )
+
+    async def _hashed_again(self, session: Session, digest: Digest) -> Running:
+        running = Running(hasher(digest.algorithm))
+        async for _ in _hashed(running, self._driver.read_staged(session.key)):
+            pass
+        return running
+
+    async def _publish(self, session: Session, digest: Digest, running: Running, blobs: Blobs) -> None:
+        if running.small is not None:
+            await together(
+                self._driver.publish(session.key, None, running.size), blobs.put(digest, running.small)
+            )
+            return
+        link = partial(blobs.link, digest, running.size)
+        await self._driver.publish(session.key, paths.blob(digest), running.size, then=link)
 
     def _remember(self, session: Session, running: Running) -> None:
         self._running[session.key] = running
         while len(self._running) > _REMEMBERED:
             self._running.popitem(last=False)
+
+
+def _new_id() -> str:
+    """An id that nobody guesses, and that says when it was made."""
+    return f"{int(time.time() * 1000):012x}{secrets.token_hex(10)}"
+
+
+def _is_new(upload: str) -> bool:
+    """Whether a session of that id may be begun at this moment, by another process."""
+    made = int(upload.partition("-")[2][:12], 16) / 1000
+    return abs(time.time() - made) < _SEEN_WITHIN
 
 
 async def _measured(source: AsyncIterator[bytes], limit: int, size: int | None) -> AsyncIterator[bytes]:
@@ -197,12 +318,11 @@ async def _measured(source: AsyncIterator[bytes], limit: int, size: int | None) 
 async def _hashed(running: Running, pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     """The pieces, hashed in a thread while they are written."""
     async for piece in pieces:
-        hashing = asyncio.create_task(asyncio.to_thread(running.hasher.update, piece))
+        hashing = asyncio.create_task(asyncio.to_thread(running.add, piece))
         try:
             yield piece
         finally:
             await hashing
-        running.size += len(piece)
 
 
 def _unknown(upload: str) -> BlobUploadUnknown:

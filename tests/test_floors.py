@@ -16,7 +16,7 @@ FLOORS = {
     "vocabulary": "storage storage.digest storage.names storage.errors storage.manifest registry "
     "registry.patterns registry.releases",
     "objects": "storage.driver storage.files storage.folders storage.listing storage.disk "
-    "storage.s3 storage.circuit storage.memory storage.asking storage.remembered",
+    "storage.together storage.s3 storage.circuit storage.memory storage.asking storage.remembered",
     "content": "storage.paths storage.records storage.blobs storage.uploads storage.tags storage.referrers "
     "storage.derived storage.refusals storage.repositories storage.sweep storage.store storage.fsck "
     "storage.attached storage.trash storage.gc",

@@ -33,7 +33,7 @@ async def start(call: Call) -> Response:
 
 async def status(call: Call) -> Response:
     """Where an upload stands."""
-    session = await _session(call)
+    session = await _session(call, surely=True)
     return Response(status_code=204, headers=_where(session))
 
 
@@ -51,6 +51,8 @@ async def finish(call: Call) -> Response:
     session = await _session(call)
     uploads, blobs = call.repository.uploads, call.repository.blobs
     offset, size = _announced(call)
+    if session.offset == 0 and size != 0:
+        session = await _session(call, surely=True)  # of one that was added to elsewhere this is the rest
     if session.offset == 0 and not offset and size != 0:
         body = call.services.examiner.foresight.watching(call.body())
         try:
@@ -72,8 +74,9 @@ async def cancel(call: Call) -> Response:
     return Response(status_code=204)
 
 
-async def _session(call: Call) -> Session:
-    return await call.repository.uploads.find(call.repository.name, call.request.path_params["upload"])
+async def _session(call: Call, *, surely: bool = False) -> Session:
+    upload = call.request.path_params["upload"]
+    return await call.repository.uploads.find(call.repository.name, upload, surely=surely)
 
 
 async def _mount(call: Call, digest: Digest) -> bool:

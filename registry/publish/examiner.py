@@ -11,7 +11,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
 from typing import Any, BinaryIO, TypeVar
 
 from registry.consumers import attachments, istio
-from registry.consumers.istio import Layer
+from registry.consumers.istio import Form, Layer
 from registry.publish import plugins
 from registry.publish.foresight import Foresight
 from registry.publish.inspect import Look, Looked, inspect
@@ -76,6 +76,18 @@ class Examiner:
         known = await self.known(repository, manifest, digest)
         return known or await self.take_apart(repository, manifest, digest)
 
+    async def foreseen(self, manifest: Manifest, digest: Digest) -> Plugin | None:
+        """What the gate finds in an image whose layer was looked into when it came; None where it was not.
+
+        Nothing is read, and so it is not known whether the repository has what the image names.
+        """
+        if manifest.is_index or attachments.is_attachment(manifest):
+            return None
+        with contextlib.suppress(_Unseen):
+            findings = await inspect(manifest, _Nowhere(), _unseen, self.foresight.looked)
+            return plugins.of(findings, digest)
+        return None
+
     async def take_apart(
         self, repository: Repository, manifest: Manifest, digest: Digest, *, is_whole: bool = False
     ) -> Plugin:
@@ -117,6 +129,25 @@ class Examiner:
         except (BlobUnknown, ManifestUnknown):
             return False
         return True
+
+
+class _Unseen(Exception):
+    """A layer would have to be read."""
+
+
+class _Nowhere:
+    """No parts at all (an `inspect.Source`)."""
+
+    async def manifest(self, descriptor: Descriptor) -> bytes:
+        raise _Unseen
+
+    def blob(self, descriptor: Descriptor) -> AsyncIterator[bytes]:
+        raise _Unseen
+
+
+async def _unseen(form: Form, pieces: AsyncIterator[bytes], *, of: int = 1, limit: int = 0) -> Looked:
+    """Looks into nothing (an `inspect.Look`)."""
+    raise _Unseen
 
 
 async def keep(repository: Repository, digest: Digest, found: Found) -> None:

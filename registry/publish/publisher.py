@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar, cast
 
 from registry.publish import refusals
 from registry.publish.examiner import Examiner, keep
 from registry.publish.plugins import Attachment, Found, Plugin
 from registry.publish.policy import Decision, Policy, decide
-from registry.publish.signatures import Signer
-from registry.signing.cosign import signature_tag
+from registry.publish.signatures import Begun, Signer
 from registry.verdict import Problem
 from storage import manifest as manifests
 from storage.digest import Digest
+from storage.driver import nothing
 from storage.errors import (
     BlobUnknown,
     DigestInvalid,
@@ -25,11 +25,8 @@ from storage.errors import (
     ManifestUnknown,
 )
 from storage.manifest import Manifest
-from storage.repositories import Repository
-
-A = TypeVar("A")
-B = TypeVar("B")
-C = TypeVar("C")
+from storage.repositories import Repository, StoredManifest
+from storage.together import together
 
 _log = logging.getLogger("sidecargo.publish")
 
@@ -55,6 +52,14 @@ class Receipt:
     problems: tuple[Problem, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What the policy decides about a manifest, and what was found in it, if it could be examined."""
+
+    decision: Decision
+    found: Found | None
+
+
 class Publisher:
     """Takes manifests in. `policy_of` says what holds for a repository."""
 
@@ -62,6 +67,7 @@ class Publisher:
         self._examiner = examiner
         self._signer = signer
         self.policy_of = policy_of
+        self._last_looks: set[asyncio.Task[object]] = set()
 
     async def push(self, repository: Repository, push: Push) -> Receipt:
         """Take a manifest in; raises ManifestInvalid, ManifestBlobUnknown, DigestInvalid, CheckFailed,
@@ -78,43 +84,59 @@ class Publisher:
             _log_outcome(repository, push, refusals.digest_of(push), "refused", codes or [own])
             raise
 
+    async def close(self) -> None:
+        """Be done with what nobody waits for."""
+        await asyncio.gather(*self._last_looks, return_exceptions=True)
+
     async def _push(self, repository: Repository, push: Push) -> Receipt:
         manifest = manifests.parse(push.body, push.content_type)
         digest = _named(push)
+        tags = push.tags if isinstance(push.reference, Digest) else (push.reference, *push.tags)
         policy = self.policy_of(repository.name)
-        missing, known = await asyncio.gather(
-            repository.missing(manifest), self._examiner.known(repository, manifest, digest)
+        # Where a repository may be sparse, whether it has the layer is to be seen first.
+        foreseen = None if policy.sparse else await self._examiner.foreseen(manifest, digest)
+        missing, known, begun, *held = await together(
+            repository.missing(manifest),
+            nothing() if foreseen else self._examiner.known(repository, manifest, digest),
+            self._begin(repository, digest, push, foreseen),
+            *map(repository.tags.held, dict.fromkeys(tags)),
         )
         if missing and not policy.sparse:
             raise ManifestBlobUnknown([str(digest) for digest in missing])
+        judged = await self._judge(repository, manifest, digest, push, foreseen or known)
+        if begun is None and judged.decision.loads:
+            begun = await self._signer.begin(repository, digest)
 
-        decision, found = await self._judge(repository, manifest, digest, policy, push, known)
-        # Nothing names these yet but digests, so they are written together.
-        stored, _, _ = await _together(
-            repository.put(manifest, push.body, digest),
-            self._sign(repository, digest, decision),
-            _note(repository, digest, found),
+        # Each step is in the store before the next one names it.
+        stored, signature, _ = await together(
+            repository.store(manifest, push.body, digest),
+            self._signer.store(repository, begun) if begun else nothing(),
+            keep(repository, digest, judged.found) if judged.found else nothing(),
         )
-        tags = push.tags if isinstance(push.reference, Digest) else (push.reference, *push.tags)
-        for tag in dict.fromkeys(tags):
-            await repository.tag(tag, stored)
-        outcome = "attachment" if isinstance(found, Attachment) else "accepted"
-        codes = [problem.code for problem in decision.problems]
-        pin = found.image if isinstance(found, Plugin) else None
-        _log_outcome(repository, push, digest, "warned" if decision.is_warning else outcome, codes, pin)
-        subject = manifest.subject.digest if manifest.subject else None
-        return Receipt(digest, subject, push.tags, decision.warnings, decision.problems)
+        signature, _ = await together(
+            self._signer.publish(repository, begun, signature) if begun else nothing(),
+            repository.hold(manifest),
+        )
+        for tag, was in zip(dict.fromkeys(tags), held, strict=True):
+            if not await repository.tags.move(tag, stored.descriptor, was):
+                await repository.tags.put(tag, stored.descriptor)
+        await self._look_again(repository, *filter(None, (stored if tags else None, signature)))
+        return self._receipt(repository, push, manifest, digest, judged)
+
+    async def _begin(
+        self, repository: Repository, digest: Digest, push: Push, foreseen: Plugin | None
+    ) -> Begun | None:
+        """Begin the signature of what will load; its tag comes to name a digest that nobody can pull yet."""
+        with contextlib.suppress(ManifestInvalid):
+            if foreseen and self._decided(repository, digest, push, foreseen).decision.loads:
+                return await self._signer.begin(repository, digest)
+        return None
 
     async def _judge(
-        self,
-        repository: Repository,
-        manifest: Manifest,
-        digest: Digest,
-        policy: Policy,
-        push: Push,
-        known: Found | None,
-    ) -> tuple[Decision, Found | None]:
+        self, repository: Repository, manifest: Manifest, digest: Digest, push: Push, known: Found | None
+    ) -> Judged:
         """What was found, and what the policy makes of it; raises ManifestInvalid, CheckFailed."""
+        policy = self.policy_of(repository.name)
         is_whole = not (policy.sparse or manifest.is_index)
         try:
             found = known or await self._examiner.take_apart(repository, manifest, digest, is_whole=is_whole)
@@ -124,30 +146,45 @@ class Publisher:
                 raise ManifestBlobUnknown([str(digest) for digest in gone]) from None
             # Sparse: what is not here cannot be judged, and so is not signed.
             problem = Problem("not-checked", f"not checked: {absent.message}", "")
-            return Decision(False, (problem,), is_warning=policy.mode != "off"), None
-        if isinstance(found, Plugin):
-            reference = f"{self._signer.host}/{repository.name}:{_tag_of(push)}"
-            return decide(policy, found.findings, digest, reference), found
-        return Decision(loads=False), found
+            return Judged(Decision(False, (problem,), is_warning=policy.mode != "off"), None)
+        return self._decided(repository, digest, push, found)
 
-    async def _sign(self, repository: Repository, digest: Digest, decision: Decision) -> None:
-        """Store the signature of what loads; its tag names a digest that nobody can pull yet."""
-        if decision.loads and (signature := await self._signer.store(repository, digest)):
-            await repository.tag(signature_tag(digest), signature)
+    def _decided(self, repository: Repository, digest: Digest, push: Push, found: Found) -> Judged:
+        """What the policy makes of what was found; raises ManifestInvalid."""
+        if not isinstance(found, Plugin):
+            return Judged(Decision(loads=False), found)
+        reference = f"{self._signer.host}/{repository.name}:{_tag_of(push)}"
+        return Judged(decide(self.policy_of(repository.name), found.findings, digest, reference), found)
 
+    async def _look_again(self, repository: Repository, *tagged: StoredManifest) -> None:
+        """Be sure that what tags name was not deleted while they were moved.
 
-async def _note(repository: Repository, digest: Digest, found: Found | None) -> None:
-    if found:
-        await keep(repository, digest, found)
+        Where looks are journeys nobody waits for it: it is needed only beside a deletion, and then the push
+        may as well have come before that.
+        """
+        looks = together(*map(repository.stay, tagged))
+        if not repository.remote:
+            await looks
+            return
+        look = asyncio.create_task(looks)
+        self._last_looks.add(look)
+        look.add_done_callback(self._looked)
 
+    def _looked(self, look: asyncio.Task[object]) -> None:
+        self._last_looks.discard(look)
+        if not look.cancelled() and (error := look.exception()):
+            _log.warning("it is not known whether a push that was acknowledged met a deletion: %s", error)
 
-async def _together(first: Awaitable[A], second: Awaitable[B], third: Awaitable[C]) -> tuple[A, B, C]:
-    """What all three give. All have ended when one of their failures is raised."""
-    found = await asyncio.gather(first, second, third, return_exceptions=True)
-    for failure in found:
-        if isinstance(failure, BaseException):
-            raise failure
-    return cast(tuple[A, B, C], found)
+    def _receipt(
+        self, repository: Repository, push: Push, manifest: Manifest, digest: Digest, judged: Judged
+    ) -> Receipt:
+        decision, found = judged.decision, judged.found
+        outcome = "attachment" if isinstance(found, Attachment) else "accepted"
+        codes = [problem.code for problem in decision.problems]
+        pin = found.image if isinstance(found, Plugin) else None
+        _log_outcome(repository, push, digest, "warned" if decision.is_warning else outcome, codes, pin)
+        subject = manifest.subject.digest if manifest.subject else None
+        return Receipt(digest, subject, push.tags, decision.warnings, decision.problems)
 
 
 def _log_outcome(

@@ -50,6 +50,11 @@ class SignatureManifest:
     config: bytes
     manifest: bytes
 
+    @property
+    def parts(self) -> tuple[bytes, bytes]:
+        """The blobs that the manifest names."""
+        return self.payload, self.config
+
 
 def signature_tag(digest: Digest) -> str:
     """The tag under which cosign 2 looks for the signatures of a manifest."""

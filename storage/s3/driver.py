@@ -7,8 +7,7 @@ after `v1-rc`, and names are in the order `v1`, `v1-rc`.
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -20,12 +19,14 @@ from storage.driver import (
     ObjectMissing,
     Page,
     Stat,
+    nothing,
 )
 from storage.s3 import writes
 from storage.s3.client import S3Client, S3Options
 from storage.s3.errors import BODY_FAILURES, OutOfRange, Unmet, told
 from storage.s3.form import staged_size
 from storage.s3.staging import Staging
+from storage.together import together
 
 _PAGE = 1000
 _TRIES = 8
@@ -34,6 +35,8 @@ _READ_TRIES = 3
 
 class S3Driver:
     """Keys and bytes in a bucket; nothing is asked of the store before the first call."""
+
+    remote = True
 
     def __init__(self, options: S3Options) -> None:
         self.client = S3Client(options)
@@ -87,11 +90,7 @@ class S3Driver:
     async def put_in_order(self, steps: Sequence[Mapping[str, bytes]]) -> None:
         """See `storage.driver.Driver`."""
         for one in steps:
-            # All are awaited, so that none comes after the failure of another was told.
-            puts = (self.put(key, data) for key, data in one.items())
-            for done in await asyncio.gather(*puts, return_exceptions=True):
-                if done is not None:
-                    raise done
+            await together(*(self.put(key, data) for key, data in one.items()))
 
     async def create(self, key: str, data: bytes) -> None:
         """See `storage.driver.Driver`."""
@@ -178,9 +177,11 @@ class S3Driver:
         """See `storage.driver.Driver`."""
         return await self._staging.size(key)
 
-    async def extend(self, key: str, offset: int, source: AsyncIterator[bytes]) -> int:
+    async def extend(
+        self, key: str, offset: int | None, source: AsyncIterator[bytes], *, new: bool = False
+    ) -> int:
         """See `storage.driver.Driver`."""
-        return await self._staging.extend(key, offset, source)
+        return await self._staging.extend(key, offset, source, new=new)
 
     async def read_staged(self, key: str) -> AsyncIterator[bytes]:
         """See `storage.driver.Driver`."""
@@ -188,9 +189,11 @@ class S3Driver:
         async for piece in self.read(key):
             yield piece
 
-    async def publish(self, key: str, target: str, size: int) -> None:
+    async def publish(
+        self, key: str, target: str | None, size: int, *, then: Callable[[], Awaitable[object]] = nothing
+    ) -> None:
         """See `storage.driver.Driver`."""
-        await self._staging.publish(key, target, size)
+        await self._staging.publish(key, target, size, then)
 
     async def discard(self, key: str) -> bool:
         """See `storage.driver.Driver`."""

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 from typing import Any
 
 from storage.driver import ObjectExists, ObjectMissing, StageBusy, StageMoved
@@ -19,7 +20,9 @@ from storage.s3.errors import Unmet, UploadGone
 from storage.s3.form import Stage, Staged
 from storage.s3.writer import Lost, Writer
 from storage.s3.writes import Parts, copy, delete_if
+from storage.together import together
 
+_NEW = Stage(None, 0)
 _REMEMBERED = 1024
 _TRIES = 8
 _AT_ONCE = 16
@@ -43,11 +46,19 @@ class Staging:
         """How many bytes are staged; raises ObjectMissing."""
         return (await self._look(key)).size
 
-    async def extend(self, key: str, offset: int, source: AsyncIterator[bytes]) -> int:
+    async def extend(self, key: str, offset: int | None, source: AsyncIterator[bytes], *, new: bool) -> int:
         """See `storage.driver.Driver`."""
-        stage = await self._at(key, offset)
+        seen = self._seen.get(key)
+        if new and seen is None:
+            stage = _NEW
+        elif offset is None and seen is not None and not seen.busy:
+            stage = seen
+        else:
+            stage = await self._at(key, offset)
         self._seen.pop(key, None)
-        writer = Writer(self._client, key, stage)
+        # Where it goes on is what this process saw last: another one may have added to it since.
+        again = partial(self._at, key, None if new else offset)
+        writer = Writer(self._client, key, stage, again)
         try:
             async for piece in source:
                 await writer.add(piece)
@@ -68,13 +79,17 @@ class Staging:
         """It as an object that can be read and copied; raises ObjectMissing, StageBusy."""
         return await self._settled(key, None)
 
-    async def publish(self, key: str, target: str, size: int) -> None:
+    async def publish(
+        self, key: str, target: str | None, size: int, then: Callable[[], Awaitable[object]]
+    ) -> None:
         """See `storage.driver.Driver`."""
         for _ in range(_TRIES):
             stage = await self._settled(key, size)
+            etag = str(stage.etag)
             try:
-                await copy(self._client, key, target, size=stage.size, etag=stage.etag)
-                gone = await delete_if(self._client, key, stage.etag)
+                if target is not None:
+                    await copy(self._client, key, target, size=stage.size, etag=etag)
+                gone, _ = await together(delete_if(self._client, key, etag), then())
             except (Unmet, ObjectMissing):
                 self._seen.pop(key, None)
                 continue

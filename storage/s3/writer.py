@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
+from typing import TypeVar
 
+from storage.driver import ObjectMissing, StageBusy, StageMoved
 from storage.errors import StoreError
 from storage.s3 import form
 from storage.s3.client import S3Client, finished
@@ -17,6 +19,9 @@ NOTICE_SECONDS = 0.5
 """A body that takes longer is claimed: others are told that a writer is at it."""
 
 
+T = TypeVar("T")
+
+
 class Lost(Exception):
     """Somebody else has changed the staged object; what this writer sent does not count."""
 
@@ -25,15 +30,20 @@ class Writer:
     """Adds to a staged object that stands as `stage`; one part of it is in memory at a time.
 
     A short body is one write. A longer one claims the object, and says again and again that it is alive.
+    Where the object turns out to stand otherwise at the first write, `again` says how, or raises.
     """
 
-    def __init__(self, client: S3Client, key: str, stage: Stage) -> None:
+    def __init__(
+        self, client: S3Client, key: str, stage: Stage, again: Callable[[], Awaitable[Stage]]
+    ) -> None:
         self._client = client
         self._key = key
         self._stage = stage
+        self._again: Callable[[], Awaitable[Stage]] | None = again
         self._parts = Parts(client, key, stage.upload)
         self._kept = Staged()  # what others may go on with: all but what is in this writer's hands
         self._held = bytearray()
+        self._before = 0  # how much of that was staged already
         self._began = False
         self._lost = False
         self._gate = asyncio.Lock()
@@ -51,30 +61,21 @@ class Writer:
         while len(self._held) > PART:
             if not self._stage.busy:
                 await self._claim()
-            part, self._held = cut(self._held)
-            try:
-                with _as_lost():
-                    await self._parts.add(part)
-            except BaseException:
-                self._held[:0] = part
-                raise
-            self._kept = Staged(tuple(self._parts.tags))
+            with _as_lost():
+                await self._send_part()
 
     async def end(self) -> Stage:
         """Let all that was added count; how it stands then. Raises Lost."""
         async with self._gate:
             self._stop()
-            if not self._began:
+            if not self._began and self._stage.etag is not None:
                 return self._stage
             try:
                 if self._lost:
                     raise Lost
-                with _as_lost():
-                    self._stage = await finished(self._written())
+                self._stage = await self._written_first(self._written)
             except Lost:
-                self._lost = True
-                if self._parts.upload != self._stage.upload:  # nobody else knows of it
-                    await finished(self._parts.abort())
+                await self._forget_parts()
                 raise
             return self._stage
 
@@ -84,39 +85,99 @@ class Writer:
             return await finished(self.end())
         return None
 
+    async def _send_part(self) -> None:
+        part, self._held = cut(self._held)
+        try:
+            await self._parts.add(part)
+        except BaseException:
+            self._held[:0] = part
+            raise
+        self._kept = Staged(tuple(self._parts.tags))
+
     async def _written(self) -> Stage:
+        while len(self._held) > PART:  # what was staged and what came are more than a part
+            await self._send_part()
         if not self._parts.upload:
             return await form.write_plain(self._client, self._key, self._stage, self._held)
         return await self._record(Staged(tuple(self._parts.tags), self._held), writer=False)
 
     async def _begin(self) -> None:
-        """Have at hand what is staged already, for it is written anew together with what comes."""
         self._began = True
+        try:
+            with _as_lost():
+                await self._load()
+        except Lost:
+            await self._rebase()
+        self._beat = asyncio.create_task(self._say_so())
+
+    async def _load(self) -> None:
+        """Have at hand what is staged already, for it is written anew together with what comes."""
         if self._stage.plain and self._stage.size > PART:
             await self._reopen()
         else:
-            with _as_lost():
-                staged = await form.load(self._client, self._key, self._stage)
+            staged = await form.load(self._client, self._key, self._stage)
             self._parts.tags[:] = staged.parts
-            self._held += staged.rest
-        self._kept = Staged(tuple(self._parts.tags), bytes(self._held))
-        self._beat = asyncio.create_task(self._say_so())
+            self._held[:0] = staged.rest
+        self._before = self._stage.size - len(self._parts.tags) * PART
+        self._kept = Staged(tuple(self._parts.tags), bytes(self._held[: self._before]))
 
     async def _reopen(self) -> None:
         """Go on with one that was made whole: S3 adds nothing to an object, so its parts are copied."""
         whole, rest = divmod(self._stage.size, PART)
-        with _as_lost():
-            for at in range(whole):
-                start = at * PART
-                await self._parts.add_copy(self._key, self._stage.etag, start, start + PART)
-            if rest:
-                said = {"Range": f"bytes={whole * PART}-", "IfMatch": self._stage.etag}
-                self._held += (await self._client.get(self._key, **said))[0]
+        etag = str(self._stage.etag)
+        for at in range(whole):
+            start = at * PART
+            await self._parts.add_copy(self._key, etag, start, start + PART)
+        if rest:
+            said = {"Range": f"bytes={whole * PART}-", "IfMatch": etag}
+            self._held[:0] = (await self._client.get(self._key, **said))[0]
+
+    async def _written_first(self, write: Callable[[], Awaitable[Stage]]) -> Stage:
+        """A write, where the object stands as expected; the first one else as it stands. Raises Lost."""
+        try:
+            with _as_lost():
+                stage = await finished(write())
+        except Lost:
+            await self._rebase()
+            try:
+                with _as_lost():
+                    stage = await finished(write())
+            except Lost:
+                self._lost = True
+                raise
+        finally:
+            self._again = None  # also of a write that failed: it may have been done
+        return stage
+
+    async def _rebase(self) -> None:
+        """Go on with the object as it stands now, once, while nothing of this writer's is in it.
+
+        Raises Lost, and as `again` does.
+        """
+        again, self._again = self._again, None
+        try:
+            if again is None:
+                raise Lost
+            await self._forget_parts()
+            del self._held[: self._before]
+            self._before = 0
+            self._stage = await again()
+            self._parts = Parts(self._client, self._key, self._stage.upload)
+            with _as_lost():
+                await self._load()
+        except BaseException:
+            self._lost = True
+            raise
+
+    async def _forget_parts(self) -> None:
+        """Let go of parts that nobody else knows of."""
+        if self._parts.upload != self._stage.upload:
+            await finished(self._parts.abort())
 
     async def _say_so(self) -> None:
         await asyncio.sleep(NOTICE_SECONDS)
         while not self._lost:
-            with contextlib.suppress(Lost, StoreError):
+            with contextlib.suppress(Lost, StoreError, ObjectMissing, StageBusy, StageMoved):
                 await self._claim()
             await asyncio.sleep(LEASE_SECONDS / 3)
 
@@ -125,12 +186,7 @@ class Writer:
         async with self._gate:
             if self._lost:
                 raise Lost
-            try:
-                with _as_lost():
-                    self._stage = await finished(self._record(self._kept, writer=True))
-            except Lost:
-                self._lost = True
-                raise
+            self._stage = await self._written_first(lambda: self._record(self._kept, writer=True))
 
     async def _record(self, staged: Staged, *, writer: bool) -> Stage:
         return await form.write_record(

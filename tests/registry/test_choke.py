@@ -20,6 +20,7 @@ from tests.real.sidecargo import Sidecargo
 from tests.registry.consumers.shapes import B
 from tests.registry.publish.looks import InThread
 from tests.registry.talk import Connection, Registry, files, fresh
+from tests.storage.content import put_blob
 from tests.storage.unsteady import Clock, Unsteady
 
 WRONG_NAMES = {
@@ -193,9 +194,9 @@ class Replica:
         signing_key([], self.root)
         self.app: Starlette
         self.app, _ = composition.wire(Settings())
-        blobs = self.others.repository("r").blobs
+        repository = self.others.repository("r")
         for content in (*B.blobs.values(), LARGE):
-            await blobs.put(content)
+            await put_blob(repository, content)
 
     async def ask(self, method: str, path: str, body: bytes = b"") -> tuple[int, dict[str, str], bytes]:
         """Status, headers and body of an answer."""

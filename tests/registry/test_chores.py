@@ -15,7 +15,7 @@ from storage.digest import Digest
 from storage.disk import DiskDriver
 from storage.errors import StoreUnavailable
 from storage.store import Store
-from tests.storage.content import image, put
+from tests.storage.content import image, put, put_blob
 from tests.storage.gc.scene import aged, older
 
 
@@ -81,7 +81,7 @@ async def test_the_folder_of_the_counts_stays_young(tmp_path: Path, monkeypatch:
 async def garbage(tmp_path: Path) -> DiskDriver:
     """A store with an old blob that nothing names."""
     driver = DiskDriver(tmp_path)
-    await Store(driver, upload_limit=1 << 20).repository("team/a").blobs.put(b"unused")
+    await put_blob(Store(driver, upload_limit=1 << 20).repository("team/a"), b"unused")
     aged(driver, 2)
     return driver
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 from storage import manifest as manifests
+from storage import paths
 from storage.digest import Digest
 from storage.manifest import OCI_INDEX, OCI_MANIFEST, Descriptor
 from storage.repositories import Repository, StoredManifest
@@ -53,3 +54,17 @@ async def put(repository: Repository, body: bytes, *tags: str) -> StoredManifest
     for tag in tags:
         await repository.tag(tag, stored)
     return stored
+
+
+async def put_blob(repository: Repository, data: bytes) -> Digest:
+    """Store a blob as a large one is stored, however small: bytes that repositories share, and a link."""
+    digest = Digest.of(data)
+    await repository.blobs._driver.put(paths.blob(digest), data)
+    await repository.blobs.link(digest, len(data))
+    return digest
+
+
+async def put_signature(repository: Repository, body: bytes, *blobs: bytes) -> StoredManifest:
+    """Store a manifest and its blobs as a signature is stored."""
+    await repository.blobs.enclose(*blobs)
+    return await repository.store_beside(OCI_MANIFEST, body)

@@ -383,6 +383,59 @@ class DriverContract:
         assert await driver.children("u") == Page((), more=False)
         assert place.leftovers() == []
 
+    async def test_it_goes_on_where_it_ends(self, place: Place) -> None:
+        """Whoever does not say where goes on with what another one has added meanwhile, too."""
+        first, second = place.open(), place.open()
+        await first.stage("u/1")
+        assert await first.extend("u/1", None, pieces(b"one")) == 3
+        assert await second.extend("u/1", None, pieces(b"two")) == 6
+        assert await first.extend("u/1", None, pieces(b"three")) == 11
+        assert await first.extend("u/1", None, pieces()) == 11
+        assert await second.extend("u/1", None, pieces(BIG)) == 11 + len(BIG)
+        assert await first.extend("u/1", None, pieces(BIG)) == 11 + 2 * len(BIG)
+        assert await collect(first.read_staged("u/1")) == b"onetwothree" + BIG + BIG
+        await first.discard("u/1")
+        assert await outcome(second.extend("u/1", None, pieces(b"x"))) is ObjectMissing
+        assert place.leftovers() == []
+
+    async def test_a_stage_is_begun_by_what_comes(self, place: Place) -> None:
+        first, second = place.open(), place.open()
+        assert await first.extend("u/1", 0, pieces(b"one"), new=True) == 3
+        assert await second.extend("u/1", None, pieces(b"two"), new=True) == 6
+        assert await outcome(second.extend("u/1", 0, pieces(b"x"), new=True)) is StageMoved
+        assert await first.extend("u/2", 0, pieces(BIG), new=True) == len(BIG)
+        assert await first.extend("u/3", 0, pieces(), new=True) == 0
+        assert [await collect(second.read_staged(f"u/{name}")) for name in (1, 2, 3)] == [b"onetwo", BIG, b""]
+
+    async def test_a_stage_that_goes_nowhere(self, place: Place, driver: Driver, other: Driver) -> None:
+        await driver.stage("u/1")
+        await driver.extend("u/1", 0, pieces(b"abc"))
+        assert await outcome(other.publish("u/1", None, 2)) is StageMoved
+        await driver.publish("u/1", None, 3)
+        assert await together(partial(driver.publish, "u/1", None, 3), partial(other.staged, "u/1")) == [
+            ObjectMissing,
+            ObjectMissing,
+        ]
+        assert place.leftovers() == []
+
+    async def test_what_is_done_then_finds_the_object(self, driver: Driver, other: Driver) -> None:
+        await driver.stage("u/1")
+        await driver.extend("u/1", 0, pieces(b"abc"))
+        found: list[bytes] = []
+
+        async def then() -> None:
+            found.append(await other.get("b/x"))
+
+        await driver.publish("u/1", "b/x", 3, then=then)
+        assert found == [b"abc"]
+
+        async def fail() -> None:
+            raise LookupError
+
+        await driver.stage("u/1")
+        assert await outcome(driver.publish("u/1", "b/x", 0, then=fail)) is LookupError
+        assert await driver.get("b/x") == b""
+
     async def test_a_stage_that_is_empty_is_published(self, driver: Driver) -> None:
         await driver.stage("u/1")
         await driver.publish("u/1", "b/x", 0)

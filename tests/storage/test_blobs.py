@@ -9,11 +9,11 @@ from storage.digest import Digest
 from storage.disk import DiskDriver
 from storage.driver import ObjectMissing
 from storage.errors import BlobUnknown, StoreUnavailable
-from storage.manifest import OCI_MANIFEST
 from storage.records import enclose, write_size
 from storage.repositories import Repository
 from storage.store import Store
 from tests.storage.conftest import objects
+from tests.storage.content import put_blob, put_signature
 from tests.storage.streams import collect
 
 DATA = b"the bytes of a blob"
@@ -22,7 +22,7 @@ DIGEST = Digest.of(DATA)
 
 async def test_a_blob_comes_and_goes(repository: Repository, driver: DiskDriver) -> None:
     blobs = repository.blobs
-    assert await blobs.put(DATA) == DIGEST
+    await put_blob(repository, DATA)
     found = await blobs.open(DIGEST)
     assert (found.digest, found.size, found.witness.holds(driver)) == (DIGEST, len(DATA), True)
     assert found == await blobs.find(DIGEST)
@@ -37,7 +37,7 @@ async def test_a_blob_comes_and_goes(repository: Repository, driver: DiskDriver)
 
 
 async def test_a_repository_has_only_its_own_blobs(store: Store, repository: Repository) -> None:
-    await repository.blobs.put(DATA)
+    await put_blob(repository, DATA)
     for name in ("team", "team/a/b", "team/b", "a"):
         with pytest.raises(BlobUnknown):
             await store.repository(name).blobs.open(DIGEST)
@@ -45,16 +45,16 @@ async def test_a_repository_has_only_its_own_blobs(store: Store, repository: Rep
 
 async def test_deleting_a_blob_leaves_it_to_the_others(store: Store, repository: Repository) -> None:
     other = store.repository("team/b").blobs
-    await repository.blobs.put(DATA)
+    await put_blob(repository, DATA)
     await other.link(DIGEST, len(DATA))
     await repository.blobs.delete(DIGEST)
     assert await collect(other.read(await other.open(DIGEST))) == DATA
 
 
 async def test_the_same_blob_again_adds_nothing(repository: Repository, driver: DiskDriver) -> None:
-    await repository.blobs.put(DATA)
+    await put_blob(repository, DATA)
     before = objects(driver)
-    await repository.blobs.put(DATA)
+    await put_blob(repository, DATA)
     await repository.blobs.link(DIGEST, len(DATA))
     assert objects(driver) == before
 
@@ -63,36 +63,36 @@ async def test_the_same_blob_again_adds_nothing(repository: Repository, driver: 
 async def test_bytes_of_another_length_are_never_served(
     repository: Repository, driver: DiskDriver, there: bytes | None
 ) -> None:
-    await repository.blobs.put(DATA)
+    await put_blob(repository, DATA)
     path = driver.root / paths.blob(DIGEST)
     path.unlink() if there is None else path.write_bytes(there)
     with pytest.raises(StoreUnavailable) as raised:
         await repository.blobs.open(DIGEST)
     assert str(DIGEST) in raised.value.message
-    await repository.blobs.put(DATA)
+    await put_blob(repository, DATA)
     assert (await repository.blobs.open(DIGEST)).size == len(DATA)
 
 
 async def test_a_damaged_link_is_told(repository: Repository, driver: DiskDriver) -> None:
-    await repository.blobs.put(DATA)
+    await put_blob(repository, DATA)
     await driver.put(paths.blob_link("team/a", DIGEST), b"")
     with pytest.raises(StoreUnavailable):
         await repository.blobs.find(DIGEST)
 
 
 async def test_linking_again_mends_a_link_that_says_otherwise(repository: Repository) -> None:
-    await repository.blobs.put(DATA)
+    await put_blob(repository, DATA)
     await repository.blobs.link(DIGEST, 3)
     with pytest.raises(StoreUnavailable):
         await repository.blobs.open(DIGEST)
-    await repository.blobs.put(DATA)
+    await put_blob(repository, DATA)
     assert (await repository.blobs.open(DIGEST)).size == len(DATA)
 
 
 async def enclosed(store: Store, name: str) -> Repository:
     """A repository that has DATA within its link, as the parts of a signature are."""
     repository = store.repository(name)
-    await repository.put_with_blobs(OCI_MANIFEST, b"{}", [DATA])
+    await put_signature(repository, b"{}", DATA)
     return repository
 
 
@@ -116,7 +116,7 @@ async def test_it_is_mounted_with_its_bytes(store: Store) -> None:
 
 
 async def test_a_mounted_one_shares_its_bytes(store: Store, repository: Repository) -> None:
-    await repository.blobs.put(DATA)
+    await put_blob(repository, DATA)
     other = store.repository("team/b").blobs
     await other.mount(await repository.blobs.find(DIGEST))
     assert (await other.open(DIGEST)).enclosed is None
@@ -124,7 +124,7 @@ async def test_a_mounted_one_shares_its_bytes(store: Store, repository: Reposito
 
 async def test_it_may_come_as_an_upload_too(store: Store) -> None:
     repository = await enclosed(store, "team/a")
-    await repository.blobs.put(DATA)
+    await put_blob(repository, DATA)
     assert await collect(repository.blobs.read(await repository.blobs.open(DIGEST))) == DATA
 
 
@@ -137,7 +137,7 @@ async def test_a_cut_off_one_is_never_served(store: Store, driver: DiskDriver, t
 
 
 async def test_a_link_that_is_written_again_is_new(repository: Repository, driver: DiskDriver) -> None:
-    await repository.blobs.put(DATA)
+    await put_blob(repository, DATA)
     key = paths.blob_link("team/a", DIGEST)
     os.utime(driver.root / key, (5, 5))
     await repository.blobs.link(DIGEST, len(DATA))
@@ -146,7 +146,7 @@ async def test_a_link_that_is_written_again_is_new(repository: Repository, drive
 
 async def test_an_unlinked_one_comes_back_for_a_manifest(repository: Repository, driver: DiskDriver) -> None:
     blobs = repository.blobs
-    await blobs.put(DATA)
+    await put_blob(repository, DATA)
     await driver.move(paths.blob_link("team/a", DIGEST), paths.unlinked("team/a", DIGEST))
     with pytest.raises(BlobUnknown):
         await blobs.open(DIGEST)
@@ -162,7 +162,7 @@ async def test_bytes_in_the_trash_are_put_back(
     repository: Repository, driver: DiskDriver, opened: bool
 ) -> None:
     blobs, key = repository.blobs, paths.blob(DIGEST)
-    await blobs.put(DATA)
+    await put_blob(repository, DATA)
     found = await blobs.open(DIGEST)
     await driver.move(key, paths.trash(key))
     if not opened:
@@ -173,7 +173,7 @@ async def test_bytes_in_the_trash_are_put_back(
 
 
 async def test_bytes_that_are_nowhere(repository: Repository, driver: DiskDriver) -> None:
-    await repository.blobs.put(DATA)
+    await put_blob(repository, DATA)
     found = await repository.blobs.open(DIGEST)
     await driver.delete(paths.blob(DIGEST))
     with pytest.raises(ObjectMissing):

@@ -16,7 +16,7 @@ from storage.manifest import OCI_MANIFEST, Descriptor
 from storage.repositories import Repository, StoredManifest
 from storage.store import Store
 from tests.storage.conftest import LIMIT, objects
-from tests.storage.content import LAYER_TYPE, described, image, index, put
+from tests.storage.content import LAYER_TYPE, described, image, index, put, put_blob, put_signature
 from tests.storage.streams import collect, outcome, together
 from tests.storage.turns import Story, Turns, each_order
 
@@ -56,10 +56,10 @@ async def test_a_manifest_with_its_blobs(store: Store, repository: Repository, d
     """What `put` makes of a manifest and its blobs, but for the catalog: that is for what it belongs to."""
     body, other, parts = image(LAYER), store.repository("other"), (LAYER, b"{}")
     for part in parts:
-        await repository.blobs.put(part)
+        await put_blob(repository, part)
     await put(repository, body)
     for _ in range(2):
-        stored = await other.put_with_blobs(OCI_MANIFEST, body, parts)
+        stored = await put_signature(other, body, *parts)
         assert stored == StoredManifest(described(body, OCI_MANIFEST), body)
         assert not await other.missing(manifests.parse(body, ""))
         assert (await other.get(Digest.of(body))).body == body
@@ -139,10 +139,10 @@ async def test_what_an_image_misses(repository: Repository) -> None:
     manifest = manifests.parse(image(LAYER, b"another", LAYER), "")
     config, layer, other = Digest.of(b"{}"), Digest.of(LAYER), Digest.of(b"another")
     assert await repository.missing(manifest) == [config, layer, other]
-    await repository.blobs.put(LAYER)
+    await put_blob(repository, LAYER)
     assert await repository.missing(manifest) == [config, other]
-    await repository.blobs.put(b"{}")
-    await repository.blobs.put(b"another")
+    await put_blob(repository, b"{}")
+    await put_blob(repository, b"another")
     assert await repository.missing(manifest) == []
 
 
@@ -150,7 +150,7 @@ async def test_what_an_index_misses(store: Store, repository: Repository) -> Non
     child, nested = described(image(LAYER), OCI_MANIFEST), index()
     manifest = manifests.parse(index(child, described(nested, manifests.OCI_INDEX)), "")
     await store.repository("team/b").put(manifests.parse(nested, ""), nested, Digest.of(nested))
-    await repository.blobs.put(image(LAYER))
+    await put_blob(repository, image(LAYER))
     assert await repository.missing(manifest) == [child.digest, Digest.of(nested)]
     await put(repository, image(LAYER))
     await put(repository, nested)
@@ -169,7 +169,7 @@ async def test_all_its_manifests_page_by_page(store: Store, repository: Reposito
 
 
 async def test_a_subject_need_not_be_here(repository: Repository) -> None:
-    await repository.blobs.put(b"{}")
+    await put_blob(repository, b"{}")
     assert await repository.missing(manifests.parse(image(subject=SUBJECT), "")) == []
 
 
@@ -178,8 +178,8 @@ async def test_a_wrong_size_is_refused_wherever_it_stands(
     repository: Repository, sizes: Sequence[int]
 ) -> None:
     assert len(LAYER) == 7
-    await repository.blobs.put(b"{}")
-    await repository.blobs.put(LAYER)
+    await put_blob(repository, b"{}")
+    await put_blob(repository, LAYER)
     document = json.loads(image())
     document["layers"] = [{**described(LAYER, LAYER_TYPE).to_json(), "size": size} for size in sizes]
     wrong = next(size for size in sizes if size != 7)

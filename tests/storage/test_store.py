@@ -15,7 +15,7 @@ from storage.errors import BlobUnknown, FormatUnknown, NameInvalid, NameUnknown,
 from storage.repositories import Repository
 from storage.store import FORMAT, Store
 from tests.storage.conftest import LIMIT, objects
-from tests.storage.content import image, put
+from tests.storage.content import image, put, put_blob
 from tests.storage.test_paths import NAMES
 
 
@@ -60,7 +60,7 @@ async def test_names_are_checked_at_the_door(store: Store, name: str) -> None:
 async def test_a_repository_exists_from_its_first_manifest(store: Store, repository: Repository) -> None:
     with pytest.raises(NameUnknown):
         await repository.must_exist()
-    await repository.blobs.put(b"x")
+    await put_blob(repository, b"x")
     with pytest.raises(NameUnknown):
         await repository.must_exist()
     await put(repository, image(), "latest")
@@ -73,7 +73,7 @@ async def test_a_repository_exists_from_its_first_manifest(store: Store, reposit
 async def test_content_without_its_repository(
     store: Store, repository: Repository, driver: DiskDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    digest = await repository.blobs.put(b"x" * 10)
+    digest = await put_blob(repository, b"x" * 10)
     assert await store.proven_size(digest) == 10
     with pytest.raises(BlobUnknown):
         await store.proven_size(Digest.of(b"y"))
@@ -86,7 +86,7 @@ async def test_content_without_its_repository(
 async def test_damaged_content_is_not_mounted(
     store: Store, repository: Repository, driver: DiskDriver, damaged: bytes
 ) -> None:
-    digest = await repository.blobs.put(b"x" * 10)
+    digest = await put_blob(repository, b"x" * 10)
     await driver.put(paths.blob(digest), damaged)
     with pytest.raises(BlobUnknown):
         await store.proven_size(digest)

@@ -99,10 +99,24 @@ async def test_a_tag_that_is_named_again_is_new(tags: Tags, driver: DiskDriver) 
     assert (await driver.stat(key)).modified > 5
 
 
-async def test_a_new_tag_is_one_call(driver: DiskDriver) -> None:
+async def test_a_move_is_one_call(driver: DiskDriver) -> None:
     turns, gated = Turns.over(driver)
-    calls = (await turns.play([], partial(Tags(gated, "team/a").put, "v1", ONE)))[1]
-    assert calls == [0]
+    tags = Tags(gated, "team/a")
+    for one, held in ((ONE, None), (TWO, records.write_descriptor(ONE))):
+        outcomes, calls = await turns.play([], partial(tags.move, "v1", one, held))
+        assert (outcomes, calls) == ([True], [0])
+
+
+async def test_only_a_tag_that_is_as_it_was_moves(tags: Tags) -> None:
+    assert await tags.held("v1") is None
+    assert await tags.move("v1", ONE, None)
+    assert not await tags.move("v1", TWO, None)
+    first = await tags.held("v1")
+    assert await tags.move("v1", TWO, first)
+    assert not await tags.move("v1", ONE, first)
+    await tags.delete("v1")
+    assert not await tags.move("v1", ONE, first)
+    assert await tags.held("v1") is None
 
 
 @pytest.mark.usefixtures("unsynced")

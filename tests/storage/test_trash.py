@@ -11,7 +11,7 @@ from storage.repositories import Repository
 from storage.store import Store
 from storage.trash import Trash
 from tests.storage.conftest import objects
-from tests.storage.content import described, image, index, put
+from tests.storage.content import described, image, index, put, put_blob, put_signature
 
 LAYER, OTHER = b"a layer", b"another layer"
 
@@ -25,9 +25,9 @@ async def away(driver: DiskDriver, *keys: str) -> None:
 async def pushed(repository: Repository) -> Digest:
     """An index, tagged v1, of an image with its signature and a referrer."""
     for data in (LAYER, OTHER, b"{}"):
-        await repository.blobs.put(data)
+        await put_blob(repository, data)
     child = await put(repository, image(LAYER))
-    signature = await repository.put_with_blobs(OCI_MANIFEST, image(b"payload"), [b"payload"])
+    signature = await put_signature(repository, image(b"payload"), b"payload")
     await repository.tag(f"sha256-{child.digest.hex}.sig", signature)
     await put(repository, image(OTHER, subject=child.descriptor))
     await repository.derived.keep(child.digest, {"rules": 1})
@@ -58,7 +58,7 @@ async def test_a_blob_comes_back_from_where_it_is(driver: DiskDriver, repository
     trash, digest = Trash(driver, repository.name), Digest.of(LAYER)
     link, content = paths.blob_link("team/a", digest), paths.blob(digest)
     for gone in ([], [content], [link], [link, content]):
-        await repository.blobs.put(LAYER)
+        await put_blob(repository, LAYER)
         await away(driver, *gone) if gone else None
         assert await trash.link(digest)
         assert (await repository.blobs.open(digest)).size == len(LAYER)
@@ -70,8 +70,8 @@ async def test_nobody_gets_what_only_another_repository_had(
     driver: DiskDriver, store: Store, repository: Repository
 ) -> None:
     """A sparse manifest may name what is another's."""
-    await store.repository("another").blobs.put(LAYER)
-    await repository.blobs.put(b"{}")
+    await put_blob(store.repository("another"), LAYER)
+    await put_blob(repository, b"{}")
     sparse = await put(repository, image(LAYER), "v1")
     await away(driver, paths.manifest("team/a", sparse.digest), paths.tag("team/a", "v1"))
     restored = await Trash(driver, "team/a").restore("v1")
@@ -96,7 +96,7 @@ async def test_what_is_purged_is_told_and_linked_by_nobody(
 async def test_a_tag_that_names_something_else_by_now_stays(
     driver: DiskDriver, repository: Repository
 ) -> None:
-    await repository.blobs.put(b"{}")
+    await put_blob(repository, b"{}")
     old = await put(repository, image(kind="a/old"), "v1")
     await away(driver, paths.manifest("team/a", old.digest), paths.tag("team/a", "v1"))
     new = await put(repository, image(kind="a/new"), "v1")
@@ -117,7 +117,7 @@ async def test_what_was_never_there(driver: DiskDriver, repository: Repository) 
 
 
 async def test_a_long_chain_of_referrers(driver: DiskDriver, repository: Repository) -> None:
-    await repository.blobs.put(b"{}")
+    await put_blob(repository, b"{}")
     last = described(b"none", OCI_MANIFEST)
     chain = []
     for _ in range(60):

@@ -17,6 +17,7 @@ from storage.disk import DiskDriver
 from storage.manifest import OCI_MANIFEST, Descriptor
 from storage.repositories import Repository, StoredManifest
 from storage.store import Store
+from tests.storage.content import put_blob
 
 KEY, FOREIGN = new_key(), new_key()
 PEM = KEY.public_pem.decode()
@@ -116,7 +117,7 @@ async def test_a_huge_payload_is_not_read(repository: Repository) -> None:
     huge = cosign.payload("localhost:5000/team/a", DIGEST) + b" " * (64 << 10)
     await sign(repository)
     for payload, ours in ((huge, False), (huge.strip() + b" ", True)):
-        await repository.blobs.put(payload)
+        await put_blob(repository, payload)
         signature = {cosign.SIGNATURE: base64.b64encode(KEY.sign(payload)).decode()}
         digest = str(Digest.of(payload))
         await replaced(repository, digest=digest, size=len(payload), annotations=signature)

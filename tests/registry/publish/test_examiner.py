@@ -25,6 +25,7 @@ from tests.registry.consumers.build import OCI_LAYER, PLUGIN, Shape, image, laye
 from tests.registry.consumers.shapes import ATTESTATION, B
 from tests.registry.publish.looks import examiner
 from tests.registry.wasm.binary import custom
+from tests.storage.content import put_blob
 
 IMAGE = image("a plugin", [(OCI_LAYER, layer(("plugin.wasm", PLUGIN + custom("here"))))], None)
 DIGEST = Digest.parse(IMAGE.digest)
@@ -56,7 +57,7 @@ def repository(driver: Reads) -> Repository:
 
 async def stored(repository: Repository, shape: Shape) -> Manifest:
     for data in shape.blobs.values():
-        await repository.blobs.put(data)
+        await put_blob(repository, data)
     manifest = parse(shape.body, "")
     await repository.put(manifest, shape.body, Digest.parse(shape.digest))
     return manifest
@@ -191,5 +192,5 @@ async def test_what_was_uploaded_elsewhere_says_nothing_of_what_is_not_here(repo
         pass
     with pytest.raises(BlobUnknown):
         await at_work.examine(repository, parse(IMAGE.body, ""), DIGEST)
-    await repository.blobs.put(packed)
+    await put_blob(repository, packed)
     assert isinstance(await at_work.examine(repository, parse(IMAGE.body, ""), DIGEST), Plugin)

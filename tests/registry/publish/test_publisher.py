@@ -38,6 +38,7 @@ from tests.registry.consumers.build import OCI_LAYER, PLUGIN, Shape, descriptor,
 from tests.registry.consumers.shapes import AMD64, ARM64, ATTESTATION, BAD, B
 from tests.registry.publish.looks import InThread, examiner
 from tests.registry.wasm.binary import custom
+from tests.storage.content import put_blob
 
 NAME = "team/wasm"
 SUBJECT = descriptor(OCI_MANIFEST, b"a subject")
@@ -169,7 +170,7 @@ async def wired(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Wired:
 
 async def content(repository: Repository, shape: Shape) -> None:
     for data in shape.blobs.values():
-        await repository.blobs.put(data)
+        await put_blob(repository, data)
 
 
 async def test_the_order_of_a_push(wired: Wired) -> None:

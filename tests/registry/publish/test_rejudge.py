@@ -22,6 +22,7 @@ from tests.registry.consumers.build import OCI_LAYER, PLUGIN, Shape, image, inde
 from tests.registry.consumers.shapes import ATTESTATION
 from tests.registry.publish.looks import examiner
 from tests.registry.wasm.binary import HEADER, custom
+from tests.storage.content import put_blob
 
 AMD64 = {"os": "linux", "architecture": "amd64"}
 
@@ -52,7 +53,7 @@ def repository(store: Store) -> Repository:
 
 async def put(repository: Repository, shape: Shape, *tags: str) -> Digest:
     for data in shape.blobs.values():
-        await repository.blobs.put(data)
+        await put_blob(repository, data)
     for child in shape.children:
         await put(repository, child)
     stored = await repository.put(parse(shape.body, ""), shape.body, Digest.parse(shape.digest))

@@ -15,6 +15,7 @@ from storage.store import Store
 from tests.registry.consumers.build import OCI_CONFIG, Shape, descriptor, image, index, sha256
 from tests.registry.consumers.shapes import AMD64, ATTESTATION, UNKNOWN, A, B
 from tests.registry.talk import Registry
+from tests.storage.content import put_blob
 
 BUILDX = index("buildx", [(B, AMD64), (ATTESTATION, UNKNOWN)], None)
 KEY, OTHER_KEY = new_key(), new_key()
@@ -35,10 +36,10 @@ async def layers(repository: Repository) -> list[Descriptor]:
 
 
 async def sign(repository: Repository, signer: Signer) -> Descriptor | None:
-    new = await signer.store(repository, DIGEST)
-    if new:
-        await repository.tag(TAG, new)
-    return new
+    begun = await signer.begin(repository, DIGEST)
+    stored = await signer.store(repository, begun)
+    await signer.publish(repository, begun, stored)
+    return stored.descriptor if stored else None
 
 
 async def test_what_is_stored_verifies(repository: Repository) -> None:
@@ -57,7 +58,7 @@ async def test_twice_adds_nothing(repository: Repository) -> None:
     first = await sign(repository, Signer(KEY, "here:5000"))
     assert first is not None
     assert await sign(repository, Signer(KEY, "here:5000")) is None
-    assert (await repository.get(TAG)).descriptor.digest == first.digest
+    assert (await repository.get(TAG)).descriptor == first
 
 
 async def test_others_signatures_stay_and_come_first(repository: Repository) -> None:
@@ -138,7 +139,7 @@ def test_a_user_s_signature_stays(registry: Registry) -> None:
 async def test_a_plugin_under_the_tag_of_a_signature_is_not_taken_along(repository: Repository) -> None:
     """Together with our layer it would be an image that nobody has judged."""
     for data in B.blobs.values():
-        await repository.blobs.put(data)
+        await put_blob(repository, data)
     manifest = parse(B.body, B.media_type)
     stored = await repository.put(manifest, B.body, Digest.of(B.body))
     await repository.tag(TAG, stored)

@@ -8,9 +8,8 @@ from storage import paths
 from storage.digest import Digest
 from storage.driver import Driver
 from storage.fsck.check import Check, Counts, Result, Wanted
-from storage.manifest import OCI_MANIFEST
 from storage.store import Store
-from tests.storage.content import image, index, put
+from tests.storage.content import image, index, put, put_blob, put_signature
 
 LIMIT = 4 << 20
 REPOSITORY = "team/a"
@@ -37,9 +36,9 @@ async def fill(driver: Driver) -> Filled:
     await store.open()
     repository, near = store.repository(REPOSITORY), store.repository(NEAR)
     for blob in (CONFIG, LAYER, SHARED, LARGE):
-        await repository.blobs.put(blob)
+        await put_blob(repository, blob)
     for blob in (CONFIG, SHARED):
-        await near.blobs.put(blob)
+        await put_blob(near, blob)
     child = await put(repository, image(LAYER))
     first = await put(repository, image(LAYER, SHARED, LARGE), "latest", "v1")
     both = await put(repository, index(child.descriptor, first.descriptor), "multi")
@@ -47,7 +46,7 @@ async def fill(driver: Driver) -> Filled:
     note = await put(
         repository, image(LAYER, subject=first.descriptor, kind="a/kind", annotations={"a": "ü"})
     )
-    signature = await repository.put_with_blobs(OCI_MANIFEST, image(SIGNED), [SIGNED, CONFIG])
+    signature = await put_signature(repository, image(SIGNED), SIGNED, CONFIG)
     await repository.tags.put(f"sha256-{first.digest.hex}.sig", signature.descriptor)
     beside = await put(near, image(SHARED), "latest")
     await repository.derived.keep(first.digest, {"module": str(Digest.of(b"module"))})

@@ -20,7 +20,7 @@ from storage.fsck.check import Check, Counts, Result, Wanted
 from storage.fsck.hashing import Hashed, Hashing
 from storage.manifest import OCI_MANIFEST, Descriptor
 from storage.store import Store
-from tests.storage.content import image, put
+from tests.storage.content import image, put, put_blob, put_signature
 from tests.storage.fsck.filled import (
     CONFIG,
     LARGE,
@@ -93,7 +93,7 @@ def incomplete(filled: Filled) -> list[tuple[str, str]]:
 
 
 async def layer_again(driver: DiskDriver, filled: Filled) -> None:
-    await Store(driver, upload_limit=LIMIT).repository(REPOSITORY).blobs.put(LAYER)
+    await put_blob(Store(driver, upload_limit=LIMIT).repository(REPOSITORY), LAYER)
 
 
 async def image_again(driver: DiskDriver, filled: Filled) -> None:
@@ -103,7 +103,7 @@ async def image_again(driver: DiskDriver, filled: Filled) -> None:
 
 async def signature_again(driver: DiskDriver, filled: Filled) -> None:
     repository = Store(driver, upload_limit=LIMIT).repository(REPOSITORY)
-    await repository.put_with_blobs(OCI_MANIFEST, image(SIGNED), [SIGNED, CONFIG])
+    await put_signature(repository, image(SIGNED), SIGNED, CONFIG)
 
 
 async def wrong_bytes_right_in_trash(driver: DiskDriver, filled: Filled) -> None:
@@ -424,8 +424,8 @@ async def test_who_is_interrupted_goes_on_where_he_was(
 ) -> None:
     store = Store(driver, upload_limit=LIMIT)
     await store.open()
-    blobs = store.repository(REPOSITORY).blobs
-    made = sorted([paths.blob(await blobs.put(b"%d" % number)) for number in range(60)])
+    repository = store.repository(REPOSITORY)
+    made = sorted([paths.blob(await put_blob(repository, b"%d" % number)) for number in range(60)])
     await put(store.repository(REPOSITORY), image(), "v1")
     await driver.put(made[3], b"rotten")
     await driver.put(made[-3], b"rotten")
@@ -482,7 +482,7 @@ async def test_an_object_that_cannot_be_read(driver: DiskDriver) -> None:
 
 @pytest.mark.usefixtures("unsynced")
 async def test_a_store_that_does_not_answer_is_no_finding(driver: DiskDriver) -> None:
-    await Store(driver, upload_limit=LIMIT).repository(REPOSITORY).blobs.put(LAYER)
+    await put_blob(Store(driver, upload_limit=LIMIT).repository(REPOSITORY), LAYER)
 
     class Gone(DiskDriver):
         async def get(self, key: str) -> bytes:

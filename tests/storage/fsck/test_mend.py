@@ -17,7 +17,7 @@ from storage.fsck.look import Looker
 from storage.fsck.mend import Mender, Suspect
 from storage.repositories import Repository
 from storage.store import Store
-from tests.storage.content import image, put
+from tests.storage.content import image, put, put_blob
 from tests.storage.fsck.filled import (
     LARGE,
     LAYER,
@@ -81,7 +81,7 @@ async def with_an_empty_entry(driver: DiskDriver, filled: Filled) -> str:
 
 
 async def push_layer(repository: Repository) -> None:
-    await repository.blobs.put(LAYER)
+    await put_blob(repository, LAYER)
 
 
 async def push_image(repository: Repository) -> None:
@@ -143,7 +143,7 @@ async def test_a_push_at_the_same_time_is_not_lost(driver: DiskDriver, name: str
     repository = Store(gated, upload_limit=LIMIT).repository(where)
     for blob in (b"{}", LAYER, SHARED, LARGE):
         if where != REPOSITORY:
-            await repository.blobs.put(blob)
+            await put_blob(repository, blob)
             await driver.delete(paths.blob_link(where, Digest.of(blob)))
     found = await suspects(driver, key)
     assert len(found) == 1

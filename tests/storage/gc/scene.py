@@ -16,6 +16,7 @@ from storage.repositories import Repository
 from storage.store import Store
 from storage.tags import HISTORY
 from tests.storage.conftest import LIMIT, objects
+from tests.storage.content import put_blob
 
 PLAIN = b"{}"
 
@@ -63,7 +64,7 @@ def opened(driver: Driver, name: str = "team/a") -> Repository:
 async def filled(repository: Repository, *layers: bytes) -> None:
     """Give a repository the blobs of images over these layers."""
     for layer in (PLAIN, *layers):
-        await repository.blobs.put(layer)
+        await put_blob(repository, layer)
 
 
 def has_bytes(driver: DiskDriver, data: bytes) -> bool:

@@ -18,12 +18,11 @@ from storage.errors import BlobUnknown, ManifestUnknown, StoreUnavailable
 from storage.gc.collector import Collector
 from storage.gc.job import Collected, Gone
 from storage.gc.retention import Keep
-from storage.manifest import OCI_MANIFEST
 from storage.repositories import Repository
 from storage.store import Store
 from storage.trash import Trash
 from tests.storage.conftest import LIMIT, objects
-from tests.storage.content import image, index, put
+from tests.storage.content import image, index, put, put_blob, put_signature
 from tests.storage.gc.scene import PLAIN, aged, collected, collector, filled, has_bytes, opened, settled
 from tests.storage.streams import collect, outcome, pieces
 from tests.storage.turns import Story, Turns, each_order
@@ -187,7 +186,7 @@ async def test_an_upload_of_the_same_digest(driver: DiskDriver, linked: bool) ->
     digest = Digest.of(STRAY)
 
     async def begin(repository: Repository, store: Store) -> Story:
-        await repository.blobs.put(STRAY)
+        await put_blob(repository, STRAY)
         if not linked:
             await repository.blobs.delete(digest)
         aged(driver, 2)
@@ -203,7 +202,7 @@ async def test_a_mount_from_a_repository(driver: DiskDriver) -> None:
     digest, outcomes = Digest.of(STRAY), set[object]()
 
     async def begin(repository: Repository, store: Store) -> Story:
-        await repository.blobs.put(STRAY)
+        await put_blob(repository, STRAY)
         aged(driver, 2)
         other = store.repository("other").blobs
 
@@ -224,7 +223,7 @@ async def test_a_mount_of_bytes_that_no_repository_has(driver: DiskDriver) -> No
     digest, outcomes = Digest.of(STRAY), set[object]()
 
     async def begin(repository: Repository, store: Store) -> Story:
-        await repository.blobs.put(STRAY)
+        await put_blob(repository, STRAY)
         await repository.blobs.delete(digest)
         aged(driver, 2)
 
@@ -432,7 +431,7 @@ async def test_a_run_can_be_cancelled(driver: DiskDriver, repository: Repository
 async def test_what_went_comes_back_with_its_signatures(driver: DiskDriver, repository: Repository) -> None:
     await filled(repository, LAYER, OTHER)
     pushed = await put(repository, image(LAYER), "v1")
-    signature = await repository.put_with_blobs(OCI_MANIFEST, image(b"payload"), [b"payload", PLAIN])
+    signature = await put_signature(repository, image(b"payload"), b"payload", PLAIN)
     await repository.tag(f"sha256-{pushed.digest.hex}.sig", signature)
     before = content(driver)
     aged(driver, 3)

@@ -12,6 +12,7 @@ from storage.gc.job import Gone
 from storage.gc.retention import DAY
 from storage.repositories import Repository
 from tests.storage.conftest import objects
+from tests.storage.content import put_blob
 from tests.storage.gc.scene import aged, collected, collector, has_bytes
 
 pytestmark = pytest.mark.usefixtures("unsynced", "in_turn")
@@ -55,7 +56,7 @@ async def test_what_is_linked_and_lies_in_the_trash_is_put_back(
 async def test_what_is_in_its_place_too_is_purged(driver: DiskDriver, repository: Repository) -> None:
     await driver.put(paths.trash(KEY), b"old")
     aged(driver, 20)
-    await repository.blobs.put(DATA)
+    await put_blob(repository, DATA)
     assert (await collected(driver)).purged == 1
     assert (driver.root / KEY).read_bytes() == DATA
 

@@ -11,10 +11,9 @@ from storage.disk import DiskDriver
 from storage.errors import BlobUnknown
 from storage.gc.job import Gone
 from storage.gc.retention import DAY, Keep
-from storage.manifest import OCI_MANIFEST
 from storage.repositories import Repository
 from tests.storage.conftest import objects
-from tests.storage.content import image, put
+from tests.storage.content import image, put, put_blob, put_signature
 from tests.storage.gc.scene import aged, collected, collector, filled
 from tests.storage.streams import outcome
 
@@ -54,7 +53,7 @@ async def test_layers_that_are_kept_elsewhere_count_too(driver: DiskDriver, repo
 async def test_how_long_it_rests(
     driver: DiskDriver, repository: Repository, days: float, stays: bool
 ) -> None:
-    await repository.blobs.put(LAYER)
+    await put_blob(repository, LAYER)
     aged(driver, 2)
     await collected(driver)
     assert ASIDE in objects(driver)
@@ -66,10 +65,10 @@ async def test_how_long_it_rests(
 
 
 async def test_what_is_pushed_again_while_it_rests_stays(driver: DiskDriver, repository: Repository) -> None:
-    await repository.blobs.put(LAYER)
+    await put_blob(repository, LAYER)
     aged(driver, 2)
     await collected(driver)
-    await repository.blobs.put(LAYER)
+    await put_blob(repository, LAYER)
     await put(repository, image(LAYER))
     set_age(driver, ASIDE, 2)
     assert (await collected(driver)).restored == 0
@@ -94,7 +93,7 @@ async def test_a_manifest_whose_push_was_cut_off_gets_its_blob_back(
 async def test_the_parts_of_a_signature_go_with_their_bytes(
     driver: DiskDriver, repository: Repository
 ) -> None:
-    stored = await repository.put_with_blobs(OCI_MANIFEST, image(LAYER), [LAYER, b"{}"])
+    stored = await put_signature(repository, image(LAYER), LAYER, b"{}")
     aged(driver, 2)
     assert (await collected(driver)).links == 0
     await repository.delete(stored.digest)
@@ -109,6 +108,6 @@ async def test_a_repository_without_manifests_has_links_too(
     driver: DiskDriver, repository: Repository
 ) -> None:
     """What was mounted or uploaded and never used: no catalog knows of it."""
-    await repository.blobs.put(LAYER)
+    await put_blob(repository, LAYER)
     aged(driver, 2)
     assert (await collected(driver, Keep(last=1))).links == 1

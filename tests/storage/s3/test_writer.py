@@ -30,6 +30,11 @@ def client(driver: S3Driver) -> S3Client:
     return driver.client
 
 
+async def again() -> form.Stage:
+    """The object stands as nobody can go on with it."""
+    raise Lost
+
+
 async def seen_busy(client: S3Client) -> None:
     """Until others see that a writer is at it."""
     async with asyncio.timeout(10):
@@ -38,7 +43,7 @@ async def seen_busy(client: S3Client) -> None:
 
 
 async def test_a_short_body_is_one_write(driver: S3Driver) -> None:
-    writer = Writer(driver.client, "u/1", await form.create(driver.client, "u/1"))
+    writer = Writer(driver.client, "u/1", await form.create(driver.client, "u/1"), again)
     wire = Wire(driver)
     for piece in (b"", b"one", b"two"):
         await writer.add(piece)
@@ -50,7 +55,7 @@ async def test_a_short_body_is_one_write(driver: S3Driver) -> None:
 async def test_nothing_added_is_nothing_written(driver: S3Driver) -> None:
     begun = await form.create(driver.client, "u/1")
     wire = Wire(driver)
-    writer = Writer(driver.client, "u/1", begun)
+    writer = Writer(driver.client, "u/1", begun, again)
     await writer.add(b"")
     assert (await writer.end(), wire.calls) == (begun, [])
 
@@ -58,7 +63,7 @@ async def test_nothing_added_is_nothing_written(driver: S3Driver) -> None:
 async def test_a_slow_body_is_seen_and_what_came_before_it_stays(client: S3Client) -> None:
     begun = await form.create(client, "u/1")
     before = await form.write_plain(client, "u/1", begun, b"before")
-    writer = Writer(client, "u/1", before)
+    writer = Writer(client, "u/1", before, again)
     await writer.add(b" and")
     await seen_busy(client)
     claimed = await form.look(client, "u/1")
@@ -75,7 +80,7 @@ async def test_a_writer_says_again_that_it_is_alive_and_how_far_it_came(
 ) -> None:
     monkeypatch.setattr("storage.s3.writer.LEASE_SECONDS", 0.3)
     monkeypatch.setattr("storage.s3.writer.NOTICE_SECONDS", 0.1)
-    writer = Writer(client, "u/1", await form.create(client, "u/1"))
+    writer = Writer(client, "u/1", await form.create(client, "u/1"), again)
     await writer.add(b"x" * PART)
     await writer.add(b"y")
     async with asyncio.timeout(10):
@@ -90,7 +95,7 @@ async def test_a_writer_says_again_that_it_is_alive_and_how_far_it_came(
 @pytest.mark.parametrize("long", [False, True], ids=["short", "long"])
 async def test_a_writer_that_lost(client: S3Client, bucket: Bucket, long: bool) -> None:
     begun = await form.create(client, "u/1")
-    writer = Writer(client, "u/1", begun)
+    writer = Writer(client, "u/1", begun, again)
     await writer.add(b"mine")
     theirs = await form.write_plain(client, "u/1", begun, b"theirs")
     with pytest.raises(Lost):
@@ -107,7 +112,7 @@ async def test_a_writer_that_lost(client: S3Client, bucket: Bucket, long: bool) 
 async def test_a_writer_that_loses_in_the_middle_lets_go_of_its_parts(
     client: S3Client, bucket: Bucket
 ) -> None:
-    writer = Writer(client, "u/1", await form.create(client, "u/1"))
+    writer = Writer(client, "u/1", await form.create(client, "u/1"), again)
     await writer.add(b"x" * (PART + 1))
     assert bucket.multiparts() == ["u/1"]
     stage = await form.look(client, "u/1")
@@ -120,7 +125,7 @@ async def test_a_writer_that_loses_in_the_middle_lets_go_of_its_parts(
 async def test_a_store_that_fails_leaves_what_was_safe(driver: S3Driver, bucket: Bucket) -> None:
     begun = await form.create(driver.client, "u/1")
     before = await form.write_plain(driver.client, "u/1", begun, b"before")
-    writer = Writer(driver.client, "u/1", before)
+    writer = Writer(driver.client, "u/1", before, again)
     await writer.add(b"more")
     Wire(driver).disturb("PutObject", *[faults.answers(500, "InternalError")] * 4)
     assert await writer.give_up() is None
@@ -129,7 +134,7 @@ async def test_a_store_that_fails_leaves_what_was_safe(driver: S3Driver, bucket:
 
 
 async def test_a_part_that_could_not_be_sent_still_counts(driver: S3Driver) -> None:
-    writer = Writer(driver.client, "u/1", await form.create(driver.client, "u/1"))
+    writer = Writer(driver.client, "u/1", await form.create(driver.client, "u/1"), again)
     Wire(driver).disturb("UploadPart", *[faults.answers(500, "InternalError")] * 4)
     data = b"x" * PART + b"rest"
     with pytest.raises(StoreUnavailable):
