@@ -96,6 +96,7 @@ def wire(settings: Settings, supervisor: int | None = None) -> tuple[Starlette, 
         cosign_pub=key.public_pem.decode(),
         public_url=settings.server.public_url or "",
         remembered=place.remembered,
+        locates=place.locates,
     )
     age = settings.timeouts.uploads.total_seconds()
     beside = [
@@ -169,6 +170,7 @@ class _HotAnswers:
         self._cache = cache
         self._store = store
         self.largest = cache.largest
+        self.holds = cache.holds
 
     def offer(self, path: bytes, headers: list[tuple[bytes, bytes]], body: bytes, witness: Witness) -> None:
         self._cache.offer(path, _EVERYBODY, headers, body, witness)

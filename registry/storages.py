@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from registry.settings import Settings
 from storage import paths
 from storage.disk import DiskDriver
-from storage.driver import Driver, ObjectMissing, Peek
+from storage.driver import Driver, Locates, ObjectMissing, Peek
 from storage.errors import StoreUnavailable
 from storage.remembered import Remembered
 from storage.store import Store
@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 class Place:
     """Where content is: its driver, what pulls read by, what the hot path looks at, a folder for spools.
 
-    `folder` is where it lies, if that is on disk; `remembered` is the memory in front of it, if it has one.
+    `folder` is where it lies, if that is on disk; `remembered` is the memory in front of it, if it has one;
+    `locates` tells where clients fetch large content themselves, if they are to.
     `close` when it is not needed any more.
     """
 
@@ -39,6 +40,7 @@ class Place:
     close: Callable[[], Awaitable[None]]
     folder: Path | None = None
     remembered: Remembered | None = None
+    locates: Locates | None = None
 
 
 def opened(settings: Settings, made: Collection[str] = ()) -> Place:
@@ -103,7 +105,15 @@ def _bucket(settings: Settings) -> Place:
         await asyncio.to_thread(shutil.rmtree, temp, ignore_errors=True)
 
     # What writes asks the store, each time: only pulls may be answered by what was seen a moment ago.
-    return Place(remembered.asking, remembered, remembered, temp, close, remembered=remembered)
+    return Place(
+        remembered.asking,
+        remembered,
+        remembered,
+        temp,
+        close,
+        remembered=remembered,
+        locates=s3 if settings.storage.redirect == "presigned" else None,
+    )
 
 
 async def _try_out(settings: Settings) -> None:

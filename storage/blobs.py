@@ -25,6 +25,11 @@ class Blob:
     witness: Witness
     enclosed: bytes | None = None
 
+    @property
+    def key(self) -> str | None:
+        """The object that its bytes are; None where they are enclosed."""
+        return paths.blob(self.digest) if self.enclosed is None else None
+
 
 class Blobs:
     """What a repository holds besides manifests."""

@@ -198,6 +198,17 @@ class Peek(Protocol):
         """
 
 
+class Locates(Protocol):
+    """What a store can that others may read by themselves: only S3."""
+
+    async def locate(self, key: str) -> str:
+        """A URL by which whoever has it may GET this object, and nothing else, for some minutes from now.
+
+        The store is not asked, not even whether the object is there. Raises StoreUnavailable where the
+        credentials that sign it cannot be had.
+        """
+
+
 @dataclass(frozen=True, slots=True)
 class Witness:
     """Something remembered is still true while the object `key` begins with `content`.

@@ -11,7 +11,7 @@ from registry.api.content import Content
 
 
 async def get(call: Call) -> Response:
-    """The blob, a part of it, or its headers."""
+    """The blob, a part of it, or its headers; or where to fetch it from."""
     blobs = call.repository.blobs
     digest = call.digest()
     blob = await blobs.open(digest)
@@ -20,8 +20,8 @@ async def get(call: Call) -> Response:
         "Docker-Content-Digest": str(digest),
         "Accept-Ranges": "bytes",
     }
-    content = Content(digest, blob.size, partial(blobs.read, blob), blob.witness, headers)
-    return await content.answer(call)
+    read = partial(blobs.read, blob)
+    return await Content(digest, blob.size, read, blob.witness, headers, key=blob.key).answer(call)
 
 
 async def delete(call: Call) -> Response:

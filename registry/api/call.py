@@ -17,7 +17,7 @@ from registry.publish.examiner import Examiner
 from registry.publish.publisher import Publisher
 from storage import names
 from storage.digest import Digest
-from storage.driver import Witness
+from storage.driver import Locates, Witness
 from storage.errors import DigestInvalid, PageInvalid, SizeInvalid
 from storage.remembered import Remembered
 from storage.repositories import Repository
@@ -32,6 +32,9 @@ class Answers(Protocol):
     @property
     def largest(self) -> int:
         """Bodies of more bytes than this are not remembered."""
+
+    def holds(self, size: int) -> bool:
+        """Whether a body of so many bytes fits into the memory that is given."""
 
     def offer(self, path: bytes, headers: list[tuple[bytes, bytes]], body: bytes, witness: Witness) -> None:
         """Remember the answer 200 to a GET of `path`, for as long as the witness holds."""
@@ -49,7 +52,8 @@ class Services:
 
     `store` asks where content is kept, `pulls` may have seen it a moment ago. `cosign_pub` is the public key
     that signs (PEM); `public_url` is how the registry is known from
-    outside, "" where that is not said; `remembered` is the memory in front of a store that has one.
+    outside, "" where that is not said; `remembered` is the memory in front of a store that has one;
+    `locates` tells where clients fetch large blobs themselves, if they are to.
     """
 
     store: Store
@@ -63,6 +67,7 @@ class Services:
     cosign_pub: str
     public_url: str
     remembered: Remembered | None = None
+    locates: Locates | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,19 +21,33 @@ Read = Callable[[int, int | None], AsyncIterator[bytes]]
 
 
 class Content:
-    """Content of `size` bytes under a digest: `read(start, end)` gives its bytes as they are stored."""
+    """Content of `size` bytes under a digest: `read(start, end)` gives its bytes as they are stored.
+
+    `key` is the object that they are, where clients may fetch that from the store itself.
+    """
 
     def __init__(
-        self, digest: Digest, size: int, read: Read, witness: Witness, headers: dict[str, str]
+        self,
+        digest: Digest,
+        size: int,
+        read: Read,
+        witness: Witness,
+        headers: dict[str, str],
+        *,
+        key: str | None = None,
     ) -> None:
         self.digest = digest
         self.size = size
         self._read = read
         self._witness = witness
+        self._key = key
         self._headers = {"Content-Length": str(size), **headers, "ETag": f'"{digest}"'}
 
     async def answer(self, call: Call) -> Response:
-        """200 with all of it, 206 with a part, 304 when the client has it; raises RangeNotSatisfiable."""
+        """200 with all of it, 206 with a part, 304 when the client has it; raises RangeNotSatisfiable.
+
+        307 to the store where it is too large for memory: what is asked of a part is asked there.
+        """
         asked = call.request.headers
         etag = self._headers["ETag"]
         tags = conditional.read_tags(asked.get("if-none-match", "").encode("latin-1"))
@@ -41,6 +55,10 @@ class Content:
             response = Response(status_code=304, headers=self._headers)
             response.raw_headers = conditional.not_modified_headers(response.raw_headers)
             return response
+        if call.request.method == "GET" and self._key is not None:
+            locates = call.services.locates
+            if locates is not None and not call.services.answers.holds(self.size):
+                return self._elsewhere(await locates.locate(self._key))
         is_part = call.request.method == "GET" and asked.get("if-range", etag) == etag
         part = ranges.parse(asked.get("range"), self.size) if is_part else None
         if part:
@@ -62,6 +80,17 @@ class Content:
                 call.services.answers.offer(call.path, response.raw_headers, body, self._witness)
                 return response
         return await self._streamed(0, self.size, 200, self._headers)
+
+    def _elsewhere(self, url: str) -> Response:
+        """Nobody may keep it: it is for this client, whose right was looked at, and for now."""
+        return Response(
+            status_code=307,
+            headers={
+                "Location": url,
+                "Cache-Control": "no-store",
+                "Docker-Content-Digest": str(self.digest),
+            },
+        )
 
     async def _streamed(self, start: int, end: int, status: int, headers: dict[str, str]) -> Response:
         """A part as it is read; what fails before its first piece is there is still raised here."""

@@ -77,6 +77,10 @@ class HotCache:
     def __len__(self) -> int:
         return len(self._entries)
 
+    def holds(self, size: int) -> bool:
+        """Whether a body of so many bytes may be taken."""
+        return size <= min(self.largest, self.budget)
+
     def offer(
         self,
         target: bytes,

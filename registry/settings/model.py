@@ -15,6 +15,7 @@ from pydantic import (
     ByteSize,
     ConfigDict,
     Field,
+    ValidationInfo,
     model_validator,
 )
 from pydantic_core import PydanticKnownError
@@ -46,6 +47,17 @@ def _whole_number(value: Any) -> Any:
 def _word(value: Any) -> Any:
     # `off` and `no` are the boolean false in YAML 1.1, and templating tools write it as `false`.
     return "off" if value is False else value
+
+
+def _no_redirect(value: Any) -> Any:
+    return "none" if value is False or value == "off" else value
+
+
+def _redirect(value: str, info: ValidationInfo) -> str:
+    # A url that is wrong itself is not there.
+    if value != "none" and not info.data.get("url", "s3://").startswith("s3://"):
+        raise ValueError(f"{value} needs content in S3; set storage.url: s3://BUCKET/PREFIX, or write none")
+    return value
 
 
 def _host(value: str) -> str:
@@ -164,6 +176,9 @@ class Storage(Section):
     """Where content is kept."""
 
     url: Annotated[str, AfterValidator(_storage_url)] = "./data"
+    redirect: Annotated[
+        Literal["none", "presigned"], BeforeValidator(_no_redirect), AfterValidator(_redirect)
+    ] = "none"
     s3: S3 = S3()
     cache: Cache = Cache()
 

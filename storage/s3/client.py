@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -110,6 +110,20 @@ class S3Client:
             raise
         return answer["Body"], answer
 
+    async def presigned(self, key: str, seconds: int, **said: Any) -> str:
+        """A URL that gives an object to whoever has it, for so long; the store is not asked.
+
+        In a thread: the credentials of a role may have to be renewed for it.
+        """
+
+        def sign() -> str:
+            where = {"Bucket": self.options.bucket, "Key": self.options.prefix + key}
+            with self._telling(key):
+                url: str = self.boto.generate_presigned_url("get_object", {**where, **said}, seconds)
+                return url
+
+        return await self._in_thread(sign)
+
     async def step(self, work: Callable[[], T]) -> T:
         """The result of a step with an open body, awaited to its end; raises BODY_FAILURES."""
         return await finished(asyncio.get_running_loop().run_in_executor(self._large, work))
@@ -127,8 +141,14 @@ class S3Client:
         where = {"Bucket": self.options.bucket}
         if key is not None:
             where["Key"] = self.options.prefix + key
-        try:
+        with self._telling(key):
             return getattr(self.boto, operation)(**where, **said)
+
+    @contextlib.contextmanager
+    def _telling(self, key: str | None) -> Iterator[None]:
+        """What boto3 raises, as ours."""
+        try:
+            yield
         except ClientError as error:
             raise told_by_client(error, self.options.shown, key) from None
         except (BotoCoreError, OSError) as error:
@@ -168,6 +188,7 @@ def _config(options: S3Options) -> Config:
         max_pool_connections=2 * THREADS,
         retries=retries,  # type: ignore[arg-type]
         s3={"addressing_style": "path"} if options.path_style else {},
+        signature_version="s3v4",  # else URLs are signed by version 2
         user_agent_extra="sidecargo",
         tcp_keepalive=True,
     )

@@ -27,6 +27,7 @@ async def test_a_folder(tmp_path: Path) -> None:
     assert (tmp_path / "data" / "blobs" / "sha256" / "ff").is_dir()
     place = storages.opened(said)
     assert isinstance(place.driver, DiskDriver)
+    assert place.locates is None
     assert (place.peek, place.folder, place.temp) == (
         place.driver,
         tmp_path / "data",
@@ -82,6 +83,23 @@ async def test_a_bucket_that_nothing_answers_for(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
     with pytest.raises(StoreUnavailable, match="nothing answers at the endpoint of s3://bucket/prefix"):
         await storages.prepared(settings("s3://bucket/prefix"))
+
+
+@pytest.mark.parametrize("redirect", ["none", "presigned"])
+async def test_who_is_to_be_sent_to_the_bucket(redirect: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "x")
+    place = storages.opened(
+        Settings.model_validate({"storage": {"url": "s3://bucket/a", "redirect": redirect}})
+    )
+    try:
+        if redirect == "none":
+            assert place.locates is None
+        else:
+            assert place.locates is not None
+            assert "/a/blobs/b?" in await place.locates.locate("blobs/b")
+    finally:
+        await place.close()
 
 
 @pytest.mark.parametrize(

@@ -36,6 +36,13 @@ async def test_a_blob_comes_and_goes(repository: Repository, driver: DiskDriver)
         assert str(DIGEST) in raised.value.message
 
 
+async def test_where_the_bytes_of_a_blob_are(store: Store, repository: Repository) -> None:
+    await repository.blobs.put(DATA)
+    assert (await repository.blobs.open(DIGEST)).key == paths.blob(DIGEST)
+    other = await enclosed(store, "team/enclosed")
+    assert (await other.blobs.open(DIGEST)).key is None
+
+
 async def test_a_repository_has_only_its_own_blobs(store: Store, repository: Repository) -> None:
     await put_blob(repository, DATA)
     for name in ("team", "team/a/b", "team/b", "a"):

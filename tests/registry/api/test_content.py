@@ -7,15 +7,24 @@ import math
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass
 
 import pytest
+from starlette.requests import Request
+from starlette.responses import Response
 
+from registry.access.rights import Principal
+from registry.api.call import Call
+from registry.api.content import Content
+from storage.digest import Digest
+from storage.driver import Witness
 from tests.real.sidecargo import Sidecargo
 from tests.registry.consumers.build import OCI_LAYER, PLUGIN, Shape, image, layer, sha256
 from tests.registry.consumers.shapes import B
-from tests.registry.talk import Answer, Connection, Registry, eventually, fresh
+from tests.registry.talk import MISSING, Answer, Connection, Registry, eventually, fresh
 from tests.registry.wasm.binary import custom
+from tests.storage.streams import pieces
 
 HITS = 'outcome="hits"'
 
@@ -108,6 +117,75 @@ def test_what_is_too_large_for_memory_is_streamed(registry: Registry) -> None:
     for _ in range(2):
         assert registry.get(path).body == data
     assert hits(registry) == before
+
+
+@dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """A store that clients may read, memory for 1,000 bytes, and nothing else of the services."""
+
+    locates: Elsewhere | None = None
+    largest: int = 1000
+
+    @property
+    def answers(self) -> Elsewhere:
+        return self
+
+    def holds(self, size: int) -> bool:
+        return size <= self.largest
+
+    async def locate(self, key: str) -> str:
+        return f"https://s3.example/{key}?signed"
+
+
+@pytest.mark.parametrize(
+    ("method", "size", "key", "fields", "status"),
+    [
+        pytest.param("GET", 1001, "b", {}, 307, id="large"),
+        pytest.param("GET", 1001, "b", {"range": "bytes=5-"}, 307, id="a part"),
+        pytest.param("GET", 1001, "b", {"range": "bytes=2000-"}, 307, id="a part that is not there"),
+        pytest.param("GET", 1001, "b", {"if-none-match": '"other"'}, 307, id="the client has another"),
+        pytest.param("GET", 1001, "b", {"if-none-match": f'"{MISSING}"'}, 304, id="the client has it"),
+        pytest.param("HEAD", 1001, "b", {}, 200, id="HEAD"),
+        pytest.param("GET", 1000, "b", {"range": "bytes=5-"}, 206, id="small"),
+        pytest.param("GET", 1001, None, {}, 200, id="within its link, or a module"),
+    ],
+)
+async def test_who_is_sent_to_the_store(
+    method: str, size: int, key: str | None, fields: dict[str, str], status: int
+) -> None:
+    answer = await answered(Elsewhere(Elsewhere()), method, size, key, fields)
+    assert answer.status_code == status
+    if status == 307:
+        assert dict(answer.headers) == {
+            "location": "https://s3.example/b?signed",
+            "cache-control": "no-store",
+            "docker-content-digest": MISSING,
+            "content-length": "0",
+        }
+    else:
+        assert "location" not in answer.headers
+
+
+async def test_nobody_is_sent_to_a_store_that_is_ours_alone() -> None:
+    assert (await answered(Elsewhere(), "GET", 1001, "b", {})).status_code == 200
+
+
+async def answered(
+    services: Elsewhere, method: str, size: int, key: str | None, fields: dict[str, str]
+) -> Response:
+    """The answer to a request for content of so many zeros, under a digest that is not theirs."""
+
+    def read(start: int, end: int | None) -> AsyncIterator[bytes]:
+        return pieces(bytes(size)[start:end])
+
+    headers = {"Docker-Content-Digest": MISSING, "Content-Type": "application/octet-stream"}
+    content = Content(Digest.parse(MISSING), size, read, Witness("k", b"w"), headers, key=key)
+    scope = {
+        "type": "http",
+        "method": method,
+        "headers": [(name.encode(), value.encode()) for name, value in fields.items()],
+    }
+    return await content.answer(Call(Request(scope), services, Principal("", ""), None))  # type: ignore[arg-type]
 
 
 class Hammer:

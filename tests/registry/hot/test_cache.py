@@ -58,6 +58,14 @@ def test_large_bodies_are_not_taken() -> None:
     assert offer(cache, b"/a", bytes(1000))
     assert not offer(cache, b"/b", bytes(1001))
     assert not offer(HotCache(1000), b"/a", bytes(900))
+    assert (cache.holds(1000), cache.holds(1001)) == (True, False)
+
+
+def test_bodies_over_the_budget_are_not_taken() -> None:
+    for budget in (0, 1 << 20):
+        cache = HotCache(budget)
+        assert (cache.holds(cache.budget), cache.holds(cache.budget + 1)) == (True, False)
+        assert not offer(cache, b"/a", bytes(cache.budget + 1))
 
 
 def test_the_least_recently_used_goes_first() -> None:

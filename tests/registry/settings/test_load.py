@@ -63,7 +63,7 @@ def test_all_that_is_wrong_is_said_at_once(file: Path, monkeypatch: pytest.Monke
         "s.yaml:3: server.prot: unknown key; allowed: host, port, workers, public_url",
         "--storage: storage.url: gs:// is no kind of storage; write a folder, as in ./data, or "
         "s3://BUCKET/PREFIX",
-        "SIDECARGO_STORAGE__FOLDER: storage.folder: unknown key; allowed: url, s3, cache",
+        "SIDECARGO_STORAGE__FOLDER: storage.folder: unknown key; allowed: url, redirect, s3, cache",
         "s.yaml:6: admission.mode: 'on' is not allowed; allowed: enforce, warn, off",
         "s.yaml:8: admission.rules[0].repositories: is missing",
         "s.yaml:9: admission.rules[0].sprase: unknown key; allowed: repositories, mode, sparse, consumers, "
@@ -74,6 +74,19 @@ def test_all_that_is_wrong_is_said_at_once(file: Path, monkeypatch: pytest.Monke
         "s.yaml:12: nothing: unknown key; allowed: server, storage, admission, signing, tags, retention, gc, "
         "limits, timeouts",
     ]
+
+
+def test_a_redirect_without_a_bucket_is_wrong_where_it_stands(file: Path) -> None:
+    file.write_text("storage:\n  redirect: presigned\n  url: s3://bucket\n")
+    assert load(file).settings.storage.redirect == "presigned"
+    said = (
+        "storage.redirect: presigned needs content in S3; set storage.url: s3://BUCKET/PREFIX, or write none"
+    )
+    assert _wrong(file, Flag("--storage", ("storage", "url"), "data")) == [f"s.yaml:2: {said}"]
+    file.write_text("storage:\n  redirect: presigned\n  url: gs://bucket\n")
+    assert [line.partition(": ")[0] for line in _wrong(file)] == ["s.yaml:3"], "the place is what is wrong"
+    file.write_text("storage: {redirect: yes}\n")
+    assert _wrong(file) == ["s.yaml:1: storage.redirect: 'yes' is not allowed; allowed: none, presigned"]
 
 
 def test_a_file_that_is_not_there_is_told_apart(file: Path) -> None:

@@ -167,6 +167,30 @@ def test_what_is_no_encryption_is_refused(s3: dict[str, str], said: str) -> None
         Settings.model_validate({"storage": {"s3": s3}})
 
 
+@pytest.mark.parametrize(
+    ("value", "kept"), [("none", "none"), ("off", "none"), (False, "none"), ("presigned", "presigned")]
+)
+def test_redirects(value: object, kept: str) -> None:
+    storage = {"url": "s3://bucket", "redirect": value}
+    assert Settings.model_validate({"storage": storage}).storage.redirect == kept
+    assert Settings().storage.redirect == "none"
+
+
+@pytest.mark.parametrize(
+    ("storage", "said"),
+    [
+        ({"redirect": "presigned"}, "presigned needs content in S3"),
+        ({"redirect": "presigned", "url": "/srv"}, "set storage.url: s3://BUCKET/PREFIX, or write none"),
+        ({"redirect": True, "url": "s3://bucket"}, "'none' or 'presigned'"),
+        ({"redirect": 0, "url": "s3://bucket"}, "'none' or 'presigned'"),
+    ],
+    ids=str,
+)
+def test_redirects_that_cannot_be(storage: dict[str, object], said: str) -> None:
+    with pytest.raises(ValidationError, match=said):
+        Settings.model_validate({"storage": storage})
+
+
 def test_what_retention_keeps() -> None:
     digest = f"sha256:{'0' * 64}"
     settings = Settings.model_validate(

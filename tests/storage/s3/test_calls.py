@@ -61,6 +61,7 @@ CASES = [
     Case("get", lambda d: d.get("a/b"), "GetObject", small),
     Case("stat", lambda d: d.stat("a/b"), "HeadObject", small),
     Case("read", lambda d: collect(d.read("a/b")), "GetObject", small),
+    Case("locate", lambda d: d.locate("a/b"), ""),
     Case("create", lambda d: d.create("a/c", b"x"), "PutObject"),
     Case("replace", lambda d: d.replace("a/b", b"y", b"x"), "GetObject PutObject", small),
     Case("delete", lambda d: d.delete("a/b"), "DeleteObject", small),

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import threading
 import time
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
@@ -87,6 +89,39 @@ async def test_what_boto3_is_not_told_well(
         monkeypatch.setenv(name, value)
     with pytest.raises(StoreUnavailable, match=said):
         await s3_driver(S3Options("bucket")).get("a/b")
+
+
+@pytest.mark.usefixtures("alone")
+@pytest.mark.parametrize("endpoint", ["", "http://s3.example:8333"], ids=["Amazon's", "another"])
+async def test_a_url_is_signed_here_and_now(
+    endpoint: str, s3_driver: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
+    monkeypatch.setenv("AWS_SESSION_TOKEN", "TOKEN")
+    url = urlsplit(await s3_driver(S3Options("bucket", "a/", path_style=bool(endpoint))).locate("blobs/b"))
+    shown = f"{url.scheme}://{url.netloc}{url.path}"
+    assert shown == (
+        f"{endpoint}/bucket/a/blobs/b" if endpoint else "https://bucket.s3.amazonaws.com/a/blobs/b"
+    )
+    said = {name: value for name, (value,) in parse_qs(url.query, strict_parsing=True).items()}
+    assert re.fullmatch(r"[0-9a-f]{64}", said.pop("X-Amz-Signature"))
+    day = said.pop("X-Amz-Date").partition("T")[0]
+    assert said == {
+        "response-content-type": "application/octet-stream",
+        "X-Amz-Algorithm": "AWS4-HMAC-SHA256",
+        "X-Amz-Credential": f"AKIDSECRET/{day}/us-east-1/s3/aws4_request",
+        "X-Amz-Expires": "600",
+        "X-Amz-SignedHeaders": "host",
+        "X-Amz-Security-Token": "TOKEN",
+    }
+
+
+@pytest.mark.usefixtures("alone")
+async def test_nothing_to_sign_with(s3_driver: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "")
+    with pytest.raises(StoreUnavailable, match="there are no credentials"):
+        await s3_driver(S3Options("bucket")).locate("a/b")
 
 
 @pytest.mark.usefixtures("alone")

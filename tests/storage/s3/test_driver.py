@@ -10,6 +10,8 @@ from storage.s3.client import S3Options
 from storage.s3.driver import S3Driver
 from storage.s3.writer import NOTICE_SECONDS
 from tests.real.seaweed import Bucket
+from tests.real.web import get, request
+from tests.registry.talk import eventually
 from tests.storage.driver_contract import DriverContract
 
 pytestmark = pytest.mark.real
@@ -43,6 +45,35 @@ class TestContract(DriverContract):
     @pytest.fixture
     def place(self, bucket: Bucket, s3_driver: Open) -> Place:
         return Place(bucket, s3_driver)
+
+
+async def test_a_url_gives_one_object_to_read(bucket: Bucket, s3_driver: Open) -> None:
+    driver = s3_driver(S3Options(bucket.name, bucket.prefix))
+    await driver.put("a/b", b"0123456789")
+    await driver.put("a/c", b"another")
+    url = await driver.locate("a/b")
+    whole = get(url)
+    assert (whole.status, whole.body) == (200, b"0123456789")
+    assert whole.headers["Content-Type"] == "application/octet-stream"
+    part = get(url, {"Range": "bytes=7-"})
+    assert (part.status, part.body, part.headers["Content-Range"]) == (206, b"789", "bytes 7-9/10")
+    assert get(url, {"Range": "bytes=10-"}).status == 416
+    assert get(await driver.locate("a/none")).status == 404
+    for method in ("HEAD", "PUT", "DELETE"):
+        assert request(method, url, body=b"x" if method == "PUT" else None).status == 403, method
+    forged = url.replace("/a/b?", "/a/c?"), url.replace("octet-stream", "json"), url[:-1] + "x"
+    assert [get(other).status for other in forged] == [403] * 3
+    assert await driver.get("a/b") == b"0123456789"
+
+
+async def test_a_url_is_good_for_a_while(
+    bucket: Bucket, s3_driver: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    driver = s3_driver(S3Options(bucket.name, bucket.prefix))
+    await driver.put("a/b", b"x")
+    monkeypatch.setattr("storage.s3.driver._LENT_SECONDS", 1)
+    url = await driver.locate("a/b")
+    eventually(lambda: get(url).status == 403)
 
 
 class InOrder:
