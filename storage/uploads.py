@@ -34,7 +34,7 @@ from storage.together import together
 SMALL = 4 << 10
 """A blob of so many bytes at most lies within its link."""
 
-LINGER = 0.05
+LINGER = 0.25
 """Seconds that the beginning of an upload waits for what comes, where calls are journeys: then it is one."""
 
 _SEEN_WITHIN = 2.0  # seconds in which what another process began is there

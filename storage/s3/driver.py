@@ -7,6 +7,7 @@ after `v1-rc`, and names are in the order `v1`, `v1-rc`.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -26,6 +27,7 @@ from storage.s3.client import S3Client, S3Options
 from storage.s3.errors import BODY_FAILURES, OutOfRange, Unmet, told
 from storage.s3.form import staged_size
 from storage.s3.staging import Staging
+from storage.s3.versions import Versions
 from storage.together import together
 
 _PAGE = 1000
@@ -47,6 +49,7 @@ class S3Driver:
     def __init__(self, options: S3Options) -> None:
         self.client = S3Client(options)
         self._staging = Staging(self.client)
+        self._versions = Versions()
 
     def close(self) -> None:
         """Let go of connections and threads, when no call is under way."""
@@ -54,7 +57,9 @@ class S3Driver:
 
     async def get(self, key: str) -> bytes:
         """See `storage.driver.Driver`."""
-        return (await self.client.get(key))[0]
+        found, answer = await self.client.get(key)
+        self._versions.note(key, found, answer["ETag"])
+        return found
 
     async def stat(self, key: str) -> Stat:
         """See `storage.driver.Driver`."""
@@ -111,13 +116,15 @@ class S3Driver:
 
     async def replace(self, key: str, data: bytes, expected: bytes) -> None:
         """See `storage.driver.Driver`."""
-        try:
+        if etag := self._versions.take(key, expected):
+            with contextlib.suppress(Unmet):
+                await writes.put_if(self.client, key, data, etag=etag)
+                return
+        with contextlib.suppress(ObjectMissing, Unmet):
             found, answer = await self.client.get(key)
             if found == expected:
                 await writes.put_if(self.client, key, data, etag=answer["ETag"])
                 return
-        except (ObjectMissing, Unmet):
-            pass
         raise ObjectChanged(key)
 
     async def put_stream(self, key: str, source: AsyncIterator[bytes]) -> int:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,7 @@ class Served:
     def __init__(self, root: Path, app: Starlette) -> None:
         self.root = root
         self._app = app
+        self._lasting = asyncio.all_tasks()
 
     async def ask(self, method: str, path: str, *pieces: bytes, kind: str = "", part: str = "") -> Reply:
         """Send a request with a body in pieces; `kind` is its type, `part` a Range."""
@@ -90,6 +92,11 @@ class Served:
         body = b"".join(message.get("body", b"") for message in sent[1:])
         given = {name.decode(): value.decode() for name, value in sent[0]["headers"]}
         return Reply(sent[0]["status"], given, body, whole)
+
+    async def settle(self) -> None:
+        """Until nothing is under way that nobody waits for."""
+        while others := asyncio.all_tasks() - {asyncio.current_task()} - self._lasting:
+            await asyncio.wait(others)
 
     async def blob(self, repository: str, data: bytes) -> Reply:
         """Push a blob in one request."""
@@ -135,10 +142,21 @@ async def serve(root: Path, key: Path | None = None) -> Served:
         signing={"keys": [str(key)] if key else []},  # type: ignore[arg-type]
     )
     signing_key(settings.signing.keys, root)
+    return Served(root, _wired(settings))
+
+
+@contextlib.asynccontextmanager
+async def serve_with(settings: Settings) -> AsyncIterator[Served]:
+    """The application with these settings, over a place that was prepared, from its start to its end."""
+    app = _wired(settings)
+    async with app.router.lifespan_context(app):
+        yield Served(Path(), app)
+
+
+def _wired(settings: Settings) -> Starlette:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(composition, "Inspectors", InThread)
-        app, _ = composition.wire(settings)
-    return Served(root, app)
+        return composition.wire(settings)[0]
 
 
 def hashed(body: bytes, digest: str) -> bool:

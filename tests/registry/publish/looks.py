@@ -27,7 +27,7 @@ class InThread:
         with spool() as into:
             return await Here(into, spool)(form, pieces, of=of, limit=limit)
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Nothing is open."""
 
 

@@ -38,6 +38,11 @@ async def small(driver: S3Driver) -> None:
     await driver.put("a/b", b"x")
 
 
+async def read(driver: S3Driver) -> None:
+    await small(driver)
+    await driver.get("a/b")
+
+
 async def begun(driver: S3Driver) -> None:
     await driver.stage("u/1")
 
@@ -64,6 +69,7 @@ CASES = [
     Case("locate", lambda d: d.locate("a/b"), ""),
     Case("create", lambda d: d.create("a/c", b"x"), "PutObject"),
     Case("replace", lambda d: d.replace("a/b", b"y", b"x"), "GetObject PutObject", small),
+    Case("replace what was read", lambda d: d.replace("a/b", b"y", b"x"), "PutObject", read),
     Case("delete", lambda d: d.delete("a/b"), "DeleteObject", small),
     Case("delete if", lambda d: d.delete("a/b", expected=b"x"), "GetObject DeleteObject", small),
     Case("move", lambda d: d.move("a/b", "t/b"), "HeadObject CopyObject DeleteObject", small),
@@ -86,7 +92,11 @@ CASES = [
         "PutObject CreateMultipartUpload UploadPart UploadPart PutObject",
         begun,
     ),
+    Case(
+        "extend, begun by what comes", lambda d: d.extend("u/1", 0, pieces(b"x", b"y"), new=True), "PutObject"
+    ),
     Case("publish, small", lambda d: d.publish("u/1", "b/x", 6), "CopyObject DeleteObject", received),
+    Case("publish nowhere", lambda d: d.publish("u/1", None, 6), "DeleteObject", received),
     Case(
         "publish three parts",
         lambda d: d.publish("u/1", "b/x", len(BIG)),

@@ -1,0 +1,171 @@
+"""What requests cost in S3, counted at the wire: calls, and rounds of calls that wait for one another."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from registry import app as composition
+from registry.keyring import write_new
+from registry.settings import Settings
+from registry.signing.cosign import signature_tag
+from storage.digest import Digest
+from storage.s3.client import S3Client
+from tests.crash.served import Served, serve_with
+from tests.crash.story import layer_of, plugin
+from tests.real.seaweed import Bucket
+from tests.registry.consumers.build import CONFIG, OCI_LAYER, Shape, image, sha256
+
+pytestmark = pytest.mark.real
+
+HELD = 0.05
+"""Seconds that each call is held up: those that do not wait for one another are under way together."""
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A call that was made: its name in S3, when it began and ended."""
+
+    name: str
+    began: float
+    ended: float
+
+
+class Costs:
+    """The calls of this process to S3."""
+
+    def __init__(self) -> None:
+        self.calls: list[Made] = []
+        self._lock = threading.Lock()
+
+    def watch(self, client: S3Client) -> None:
+        make = client._call
+
+        def call(operation: str, key: str | None, said: dict[str, Any]) -> Any:
+            began = time.monotonic()
+            try:
+                time.sleep(HELD)
+                return make(operation, key, said)
+            finally:
+                with self._lock:
+                    self.calls.append(Made(operation, began, time.monotonic()))
+
+        client._call = call  # type: ignore[method-assign]
+
+    def take(self) -> list[Made]:
+        """Those that were made since the last time."""
+        taken, self.calls = self.calls, []
+        return taken
+
+
+def rounds(calls: list[Made]) -> int:
+    """How many calls wait for one another, at most."""
+    count, free = 0, 0.0
+    for call in sorted(calls, key=lambda made: made.ended):
+        if call.began >= free:
+            count, free = count + 1, call.ended
+    return count
+
+
+@pytest.fixture
+def costs(monkeypatch: pytest.MonkeyPatch) -> Costs:
+    counted = Costs()
+    begin = S3Client.__init__
+
+    def begin_watched(client: S3Client, *words: Any, **named: Any) -> None:
+        begin(client, *words, **named)
+        counted.watch(client)
+
+    monkeypatch.setattr(S3Client, "__init__", begin_watched)
+    return counted
+
+
+@pytest.fixture
+async def served(bucket: Bucket, tmp_path: Path, costs: Costs) -> AsyncIterator[Served]:
+    write_new(tmp_path / "signing.key")
+    settings = Settings(
+        storage={"url": bucket.url},  # type: ignore[arg-type]
+        signing={"keys": [str(tmp_path / "signing.key")]},  # type: ignore[arg-type]
+    )
+    await composition.storages.prepared(settings)
+    async with serve_with(settings) as server:
+        costs.take()
+        yield server
+
+
+def pushed(title: str) -> Shape:
+    return image(title, [(OCI_LAYER, layer_of(plugin(title) + bytes(20_000)))], None)
+
+
+async def push_as_docker(served: Served, shape: Shape, tag: str) -> None:
+    """The requests of `docker push`, classic store: of a new layer, and of a config that may be there."""
+    *layers, config = [data for data in shape.blobs.values() if data != CONFIG] + [CONFIG]
+    for data in (*layers, config):
+        if data == config:
+            assert (await served.ask("HEAD", f"/v2/a/b/blobs/{sha256(data)}")).status == 404
+        assert (await served.chunked("a/b", data, data)).status == 201
+        assert (await served.ask("HEAD", f"/v2/a/b/blobs/{sha256(data)}")).status == 200
+    assert (await served.put("a/b", tag, shape)).status == 201
+
+
+async def test_docker_push(served: Served, costs: Costs) -> None:
+    """Checked and signed: at most 30 calls, at most 10 of which wait for one another."""
+    shape = pushed("v1")
+    await push_as_docker(served, shape, "v1")
+    acknowledged = time.monotonic()
+    await served.settle()
+    calls = costs.take()
+    assert len(calls) <= 30, [call.name for call in calls]
+    assert rounds([call for call in calls if call.began < acknowledged]) <= 10, calls
+    signed = await served.ask("GET", f"/v2/a/b/manifests/{signature_tag(Digest.parse(shape.digest))}")
+    assert signed.status == 200
+
+
+async def test_a_tag_that_moves_costs_no_more(served: Served, costs: Costs) -> None:
+    for title in ("v1", "v2"):
+        shape = pushed(title)
+        for data in shape.blobs.values():
+            assert (await served.chunked("a/b", data, data)).status == 201
+        await served.settle()
+        costs.take()
+        assert (await served.put("a/b", "latest", shape)).status == 201
+        acknowledged = time.monotonic()
+        await served.settle()
+        calls = costs.take()
+        assert rounds([call for call in calls if call.began < acknowledged]) <= 4, calls
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "most"),
+    [
+        ("HEAD", "blobs/{layer}", 1),
+        ("GET", "blobs/{layer}", 2),
+        ("GET", "manifests/latest", 2),
+        ("GET", "manifests/{manifest}", 1),
+        ("HEAD", "manifests/latest", 2),
+        ("GET", "tags/list?n=100", 1),
+        ("GET", "referrers/{manifest}", 1),
+    ],
+    ids=str,
+)
+async def test_pulls_that_are_cold(served: Served, costs: Costs, method: str, path: str, most: int) -> None:
+    shape = pushed("v1")
+    for data in shape.blobs.values():
+        await served.blob("a/b", data)
+    await served.put("a/b", "latest", shape)
+    await served.settle()
+    await asyncio.sleep(1.1)  # what the push itself has shown is forgotten
+    layer = next(digest for digest, data in shape.blobs.items() if data != CONFIG)
+    costs.take()
+    answer = await served.ask(method, f"/v2/a/b/{path.format(layer=layer, manifest=shape.digest)}")
+    assert answer.status == 200
+    calls = [call.name for call in costs.take()]
+    assert len(calls) <= most, calls
+    assert all(call.startswith(("get_", "head_", "list_")) for call in calls)
