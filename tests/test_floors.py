@@ -19,7 +19,7 @@ FLOORS = {
     "storage.s3 storage.circuit storage.memory storage.asking storage.remembered",
     "content": "storage.paths storage.records storage.blobs storage.uploads storage.tags storage.referrers "
     "storage.derived storage.refusals storage.repositories storage.sweep storage.store storage.fsck "
-    "storage.attached storage.trash storage.gc",
+    "storage.attached storage.trash storage.gc storage.formats storage.kept storage.migration",
     "domain": "registry.verdict registry.wasm registry.consumers registry.signing "
     "registry.access registry.trial registry.apply",
     "publishing": "registry.publish",
