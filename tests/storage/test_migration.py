@@ -162,6 +162,7 @@ async def test_what_lay_apart_is_garbage_then(drivers: Drivers, monkeypatch: pyt
         assert (done.damaged, done.manifests, done.links) == ([], 0, 0)
     left = await contents(drivers())
     assert not {paths.blob(one), paths.blob(two)} & left.keys()
+    assert left[paths.manifest(NAME, two)].endswith(b"\n" + TWO)
     assert await pull(repository, "v1") == ONE
     assert await pull(repository, "late") == TWO
     assert await found_wrong(drivers()) == []
