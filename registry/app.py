@@ -102,7 +102,7 @@ def wire(settings: Settings, supervisor: int | None = None) -> tuple[Starlette, 
     beside = [
         Chore(min(_SWEEP_EVERY, age), partial(chores.sweep, store, age)),
         Chore(_COUNT_EVERY, partial(chores.count, metrics)),
-        chores.collecting(settings, place.driver, place.temp),
+        chores.collecting(settings, place.driver, place.temp, metrics.collections),
     ]
     if supervisor is not None:
         beside.append(Chore(_COUNT_EVERY, partial(workers.leave_with, supervisor)))

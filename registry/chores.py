@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from registry.metrics import SHARED_FOLDER, Metrics
+from registry.metrics import SHARED_FOLDER, CollectionMetrics, Metrics
 from registry.settings import Settings
 from storage.driver import Driver
 from storage.errors import StoreError
@@ -66,11 +66,11 @@ async def sweep(store: Store, age: float) -> None:
             _log.info("swept %d abandoned uploads", swept)
 
 
-def collecting(settings: Settings, driver: Driver, folder: Path) -> Chore:
+def collecting(settings: Settings, driver: Driver, folder: Path, counts: CollectionMetrics) -> Chore:
     """Collect garbage when its time has come; `folder` is for what a run has seen."""
     interval = settings.gc.interval.total_seconds()
     every = min(interval, _ASK_EVERY)
-    ask = partial(collect, driver, collector_of(settings, driver, folder), interval)
+    ask = partial(collect, driver, collector_of(settings, driver, folder), interval, counts)
     # Servers that start together do not ask together.
     return Chore(every, ask, delay=every * _CHANCE.uniform(0.1, 1.0))
 
@@ -81,16 +81,19 @@ def collector_of(settings: Settings, driver: Driver, folder: Path, **options: An
     return Collector(driver, settings.keep, history=history, folder=folder, **options)
 
 
-async def collect(driver: Driver, collector: Collector, interval: float) -> None:
+async def collect(driver: Driver, collector: Collector, interval: float, counts: CollectionMetrics) -> None:
     """Collect garbage, where no server has begun to within about `interval` seconds."""
     wanted = interval * _CHANCE.uniform(0.95, 1.05)
     try:
         if not await lease.taken(driver, now=time.time(), interval=wanted):
             return
+        began = time.monotonic()
         done = await collector.run()
     except StoreError as error:
+        counts.note_failure()
         _log.warning("garbage was not collected: %s", error)
         return
+    counts.note(done, ended=time.time(), seconds=time.monotonic() - began)
     _log.info(
         "collected tags=%d manifests=%d links=%d contents=%d bytes=%d purged=%d restored=%d damaged=%d",
         done.tags,

@@ -8,6 +8,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from registry.hot.cache import HotCache
+from storage.gc.job import Collected
 from storage.remembered import Remembered
 
 SHARED_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
@@ -40,6 +41,7 @@ class Metrics:
         self._cache = cache
         self._noted = dict.fromkeys(("hits", "misses", "stale", "sent"), 0)
         self._store = _StoreMetrics(remembered, registry) if remembered else None
+        self.collections = CollectionMetrics(registry)
 
     def note_hot(self) -> None:
         """Take over what the hot path has counted since the last time."""
@@ -60,6 +62,70 @@ class Metrics:
             registry = CollectorRegistry()
             MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
         return generate_latest(registry)
+
+
+class CollectionMetrics:
+    """What garbage collection counts, in the process whose turn it was."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._runs = Counter(
+            "sidecargo_gc_runs", "Garbage collections by how they ended.", ["outcome"], registry=registry
+        )
+        self._gone = Counter(
+            "sidecargo_gc_objects",
+            "What garbage collection has taken away, or brought back.",
+            ["kind"],
+            registry=registry,
+        )
+        self._bytes = Counter(
+            "sidecargo_gc_bytes", "Bytes that it has taken away.", ["kind"], registry=registry
+        )
+        self._ended = Gauge(
+            "sidecargo_gc_last_success_timestamp_seconds",
+            "When a garbage collection of this server ended well, in Unix seconds.",
+            registry=registry,
+            multiprocess_mode="max",
+        )
+        self._seconds = Gauge(
+            "sidecargo_gc_last_duration_seconds",
+            "How long the last garbage collection of this server took.",
+            registry=registry,
+            multiprocess_mode="mostrecent",
+        )
+        self._damaged = Gauge(
+            "sidecargo_gc_damaged_repositories",
+            "Repositories of which the last one took nothing, as they have what cannot be read.",
+            registry=registry,
+            multiprocess_mode="mostrecent",
+        )
+        for outcome in ("done", "failed"):
+            self._runs.labels(outcome)
+
+    def note(self, done: Collected, *, ended: float, seconds: float) -> None:
+        """A run has ended at this time (Unix seconds), after so long."""
+        self._runs.labels("done").inc()
+        for kind, number in (
+            ("tag", done.tags),
+            ("manifest", done.manifests),
+            ("link", done.links),
+            ("content", done.contents),
+            ("purged", done.purged),
+            ("restored", done.restored),
+        ):
+            self._gone.labels(kind).inc(number)
+        for kind, size in (
+            ("manifest", done.manifest_bytes),
+            ("content", done.content_bytes),
+            ("purged", done.purged_bytes),
+        ):
+            self._bytes.labels(kind).inc(size)
+        self._ended.set(ended)
+        self._seconds.set(seconds)
+        self._damaged.set(len(done.damaged))
+
+    def note_failure(self) -> None:
+        """A run has failed."""
+        self._runs.labels("failed").inc()
 
 
 class _StoreMetrics:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection
@@ -22,6 +23,9 @@ from storage.store import Store
 if TYPE_CHECKING:
     from storage.s3.client import S3Options
     from storage.s3.driver import S3Driver
+
+
+_log = logging.getLogger("sidecargo")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +65,15 @@ async def prepared(settings: Settings) -> Path | None:
     try:
         if settings.storage.in_s3:
             await _try_out(settings)
-        await Store(place.driver, upload_limit=settings.limits.upload).open()
+        found = await Store(place.driver, upload_limit=settings.limits.upload).open()
     finally:
         await place.close()
+    if not found.is_settled:
+        _log.warning(
+            "the store has content of format %d and is served so, beside older releases; "
+            "when none of them serves it any more, run sidecargo migrate",
+            found.former or found.number,
+        )
     return place.folder
 
 

@@ -11,6 +11,8 @@ from storage import paths, records
 from storage.digest import Digest
 from storage.driver import Driver, ObjectMissing, Witness
 from storage.errors import BlobUnknown, StoreUnavailable
+from storage.formats import Current
+from storage.together import together
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +34,12 @@ class Blob:
 
 
 class Blobs:
-    """What a repository holds besides manifests."""
+    """What a repository holds besides manifests; `current` says for which format it is written."""
 
-    def __init__(self, driver: Driver, repository: str) -> None:
+    def __init__(self, driver: Driver, repository: str, *, current: Current | None = None) -> None:
         self._driver = driver
         self._repository = repository
+        self._current = current or Current(driver, is_ours=True)
 
     async def find(self, digest: Digest) -> Blob:
         """The blob, by one look at its link and nothing else; raises BlobUnknown."""
@@ -101,12 +104,15 @@ class Blobs:
 
     async def enclose(self, *blobs: bytes) -> None:
         """Store small blobs that are at hand, each under its sha256 within its link; again is fine."""
-        links = {paths.blob_link(self._repository, Digest.of(data)): data for data in blobs}
-        await self._driver.put_in_order([{key: records.enclosed_blob(data) for key, data in links.items()}])
+        await together(*(self.put(Digest.of(data), data) for data in blobs))
 
     async def put(self, digest: Digest, data: bytes) -> None:
         """Store a small blob that is at hand, under its digest within its link; again is fine."""
-        await self._driver.put(paths.blob_link(self._repository, digest), records.enclosed_blob(data))
+        if await self._current.is_ours():
+            await self._driver.put(paths.blob_link(self._repository, digest), records.enclosed_blob(data))
+        else:
+            await self._driver.put(paths.blob(digest), data)
+            await self.link(digest, len(data))
 
     async def delete(self, digest: Digest) -> None:
         """Take the blob from this repository; the shared bytes stay. Raises BlobUnknown."""

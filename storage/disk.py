@@ -11,12 +11,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
-import fcntl
 import os
 import stat
 import uuid
-import zlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from itertools import chain, islice
 from pathlib import Path
 from typing import TypeVar
@@ -35,8 +33,8 @@ from storage.driver import (
 )
 from storage.files import MISSING, failures_told, opened, seize, step, sync_folder, write_all, write_whole
 from storage.listing import Listings
+from storage.locks import Locks
 
-_LOCKS = 256
 _TRIES = 1000
 _BATCH = 1000
 
@@ -55,6 +53,7 @@ class DiskDriver:
         self.root = root
         self._prefix = f"{root}{os.sep}"
         self._listings = Listings()
+        self._locks = Locks(root / "locks")
         with failures_told():
             folders.make_root(root)
             for name in ("temp", "locks"):
@@ -119,7 +118,7 @@ class DiskDriver:
         """See `storage.driver.Driver`."""
 
         def rename_if_unchanged(temp: Path, key: str) -> None:
-            with self._locked(key):
+            with self._locks.held(key):
                 if self._content(key) != expected:
                     raise ObjectChanged(key)
                 self._move(temp, key)
@@ -265,7 +264,7 @@ class DiskDriver:
         self._publish_bytes(key, data, self._link)
 
     def _rename(self, temp: Path, key: str) -> None:
-        with self._locked(key):
+        with self._locks.held(key):
             self._move(temp, key)
 
     def _move(self, temp: Path, key: str) -> None:
@@ -307,7 +306,7 @@ class DiskDriver:
 
     def _unlink(self, key: str, expected: bytes | None) -> bool:
         path = self.root / key
-        with self._locked(key):
+        with self._locks.held(key):
             if expected is not None and self._content(key) not in (None, expected):
                 raise ObjectChanged(key)
             try:
@@ -333,7 +332,7 @@ class DiskDriver:
 
     def _moved(self, key: str, target: str, before: float | None) -> bool:
         source = self.root / key
-        with self._locked(key, target):
+        with self._locks.held(key, target):
             try:
                 if before is not None and source.stat().st_mtime >= before:
                     raise ObjectChanged(key)
@@ -345,13 +344,3 @@ class DiskDriver:
                 sync_folder(source.parent)
         folders.prune(self.root / key, self.root)
         return True
-
-    @contextlib.contextmanager
-    def _locked(self, *keys: str) -> Iterator[None]:
-        # In one order, so that two who want the same locks do not wait for one another.
-        names = sorted({zlib.crc32(key.encode()) % _LOCKS for key in keys})
-        with contextlib.ExitStack() as held:
-            for name in names:
-                file = held.enter_context((self.root / "locks" / f"{name:02x}").open("ab"))
-                fcntl.flock(file, fcntl.LOCK_EX)
-            yield

@@ -11,7 +11,7 @@
     └── StoreError
         ├── StoreFull
         ├── StoreUnavailable
-        └── FormatUnknown
+        └── FormatUnknown  FormatOutdated
 
 The codes are those of OCI Distribution 1.1, "Error Codes"; how a type becomes an HTTP status is
 decided in one table, `registry/api/errors.py`.
@@ -219,4 +219,8 @@ class StoreUnavailable(StoreError):
 
 
 class FormatUnknown(StoreError):
-    """The store was written by a newer release."""
+    """The store has a format that this release does not know."""
+
+
+class FormatOutdated(StoreError):
+    """The store has the format before, which this cannot be done with."""

@@ -1,6 +1,6 @@
 """Keys: the one place that builds them. The same tree on disk and in S3, readable by a person.
 
-    format                                           {"format": 1}
+    format                                           {"format": 2}; `storage.formats` says more
     catalog/<repository>                             one object a repository, "/" written as "."
     blobs/<algorithm>/<2 hex>/<hex>                  bytes by digest: blobs and modules
     uploads/<id>.<hash of repository>                what an upload has received: <id> of another

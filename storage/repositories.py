@@ -7,13 +7,14 @@ import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
+from storage import kept, paths, records
 from storage import manifest as manifests
-from storage import paths, records
 from storage.blobs import Blobs
 from storage.derived import Derived
 from storage.digest import ALGORITHMS, Digest
 from storage.driver import Driver, ObjectExists, ObjectMissing, Witness
 from storage.errors import BlobUnknown, ManifestInvalid, ManifestUnknown, NameUnknown, StoreUnavailable
+from storage.formats import Current
 from storage.manifest import Descriptor, Manifest
 from storage.names import quoted
 from storage.referrers import Referrers, row
@@ -46,18 +47,28 @@ class StoredManifest:
 class Repository:
     """The content that one name stands for. Nothing here looks into another repository.
 
-    `history` is for how many seconds its tags remember what they named.
+    `history` is for how many seconds its tags remember what they named; `current` says for which format it
+    is written.
     """
 
-    def __init__(self, driver: Driver, name: str, uploads: Uploads, *, history: float = HISTORY) -> None:
+    def __init__(
+        self,
+        driver: Driver,
+        name: str,
+        uploads: Uploads,
+        *,
+        history: float = HISTORY,
+        current: Current | None = None,
+    ) -> None:
         self.name = name
-        self.blobs = Blobs(driver, name)
-        self.tags = Tags(driver, name, history=history)
+        self.blobs = Blobs(driver, name, current=current)
+        self.tags = Tags(driver, name, history=history, current=current)
         self.referrers = Referrers(driver, name)
         self.derived = Derived(driver, name)
         self.refusals = Refusals(driver, name)
         self.uploads = uploads
         self._driver = driver
+        self._current = current or Current(driver, is_ours=True)
 
     async def must_exist(self) -> None:
         """Raises NameUnknown when nothing was ever pushed to this name."""
@@ -84,13 +95,17 @@ class Repository:
     async def get(self, reference: str | Digest) -> StoredManifest:
         """A manifest by tag or digest, its bytes held against its digest; raises ManifestUnknown."""
         digest = (await self.tags.resolve(reference))[0].digest if isinstance(reference, str) else reference
-        record, body = records.split(await self._object(digest))
-        if body is None or Digest.of(body, digest.algorithm) != digest:
+        key = paths.manifest(self.name, digest)
+        try:
+            found = await kept.load(self._driver, key, digest)
+        except ObjectMissing:
+            raise self._unknown(digest) from None
+        if found.body is None or Digest.of(found.body, digest.algorithm) != digest:
             raise StoreUnavailable(
                 f"the stored bytes of {digest} are damaged.",
                 fix="Push the manifest again, or restore it from a backup.",
             )
-        return StoredManifest(records.read_descriptor(record, paths.manifest(self.name, digest)), body)
+        return StoredManifest(records.read_descriptor(found.record, key), found.body)
 
     async def digests(self, *, page: int = 1000) -> AsyncIterator[Digest]:
         """Every manifest that is here, in byte order of the digests, read `page` at a time.
@@ -116,11 +131,15 @@ class Repository:
         """
         before = len(records.enclose(records.write_descriptor(descriptor), b""))
         key = paths.manifest(self.name, descriptor.digest)
+        is_empty = True
         try:
             async for piece in self._driver.read(key, before + start, None if end is None else before + end):
+                is_empty = False
                 yield piece
         except ObjectMissing:
             raise self._unknown(descriptor.digest) from None
+        if is_empty and start != end:  # its bytes lie apart, as format 1 has them
+            yield (await self.get(descriptor.digest)).body[start:end]
 
     async def missing(self, manifest: Manifest) -> list[Digest]:
         """The blobs and child manifests that a manifest names and this repository does not have.
@@ -172,7 +191,7 @@ class Repository:
     async def store_beside(self, media_type: str, body: bytes) -> StoredManifest:
         """Store a manifest without a subject that belongs to one which enters the catalog itself."""
         stored = StoredManifest(Descriptor(media_type, Digest.of(body), len(body)), body)
-        await self._driver.put(paths.manifest(self.name, stored.digest), stored.written())
+        await self._driver.put_in_order(await self._steps(stored))
         return stored
 
     async def hold(self, manifest: Manifest) -> None:
@@ -229,9 +248,16 @@ class Repository:
 
     async def _put(self, manifest: Manifest, stored: StoredManifest) -> None:
         await self._refer(manifest, stored.descriptor)
-        await self._driver.put(paths.manifest(self.name, stored.digest), stored.written())
+        await self._driver.put_in_order(await self._steps(stored))
         if manifest.subject and not await self.referrers.has(manifest.subject.digest, stored.digest):
             await self._refer(manifest, stored.descriptor)
+
+    async def _steps(self, stored: StoredManifest) -> list[dict[str, bytes]]:
+        """What to write for a manifest, in order: so that whichever release serves the store can read it."""
+        key = paths.manifest(self.name, stored.digest)
+        if await self._current.is_ours():
+            return [{key: stored.written()}]
+        return [{paths.blob(stored.digest): stored.body}, {key: records.write_descriptor(stored.descriptor)}]
 
     async def _child(self, digest: Digest) -> Descriptor:
         """A manifest that an index names, out of the trash where garbage collection took it away."""

@@ -6,14 +6,13 @@ import asyncio
 import contextlib
 import time
 
-from storage import names, paths, records, refusals, sweep, tags
+from storage import formats, names, paths, refusals, sweep, tags
 from storage.digest import Digest, hasher
-from storage.driver import Driver, ObjectExists, ObjectMissing, Page
-from storage.errors import BlobUnknown, FormatUnknown, StoreUnavailable
+from storage.driver import Driver, ObjectMissing, Page
+from storage.errors import BlobUnknown, StoreUnavailable
+from storage.formats import Current, Format
 from storage.repositories import Repository
 from storage.uploads import Uploads
-
-FORMAT = 1
 
 PROVEN = 64 << 20
 """Bytes that are hashed at most to prove content whose repository is not said."""
@@ -28,19 +27,12 @@ class Store:
     def __init__(self, driver: Driver, *, upload_limit: int, tag_history: float = tags.HISTORY) -> None:
         self._driver = driver
         self._tag_history = tag_history
+        self._current = Current(driver)
         self.uploads = Uploads(driver, upload_limit)
 
-    async def open(self) -> None:
-        """Make an empty store one of this format; raises FormatUnknown for a newer one."""
-        with contextlib.suppress(ObjectExists):
-            await self._driver.create(paths.FORMAT, records.write({"format": FORMAT}))
-            return
-        found = records.read(await self._driver.get(paths.FORMAT), paths.FORMAT).get("format")
-        if found != FORMAT:
-            raise FormatUnknown(
-                f"the store has format {found}; this release knows {FORMAT}.",
-                fix="Run the release that wrote it, or a newer one.",
-            )
+    async def open(self) -> Format:
+        """The format of the store, an empty one made one of this release's; raises FormatUnknown."""
+        return await formats.opened(self._driver)
 
     async def close(self) -> None:
         """Leave in the store what it is to have."""
@@ -48,7 +40,13 @@ class Store:
 
     def repository(self, name: str) -> Repository:
         """The repository of that name, there or not; raises NameInvalid."""
-        return Repository(self._driver, names.repository(name), self.uploads, history=self._tag_history)
+        return Repository(
+            self._driver,
+            names.repository(name),
+            self.uploads,
+            history=self._tag_history,
+            current=self._current,
+        )
 
     async def catalog(self, *, after: str = "", limit: int | None = None) -> Page:
         """A part of the names of all repositories, in byte order."""

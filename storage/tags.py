@@ -18,6 +18,7 @@ from storage import paths, records
 from storage.digest import Digest
 from storage.driver import Driver, ObjectChanged, ObjectExists, ObjectMissing, Page, Witness
 from storage.errors import ManifestUnknown, StoreUnavailable
+from storage.formats import Current
 from storage.manifest import Descriptor
 
 HISTORY = 90 * 24 * 3600.0
@@ -49,12 +50,18 @@ class History:
 
 
 class Tags:
-    """Names that move. `history` is for how many seconds they remember what they named."""
+    """Names that move. `history` is for how many seconds they remember what they named.
 
-    def __init__(self, driver: Driver, repository: str, *, history: float = HISTORY) -> None:
+    `current` says for which format they are written; without it, for this release's.
+    """
+
+    def __init__(
+        self, driver: Driver, repository: str, *, history: float = HISTORY, current: Current | None = None
+    ) -> None:
         self._driver = driver
         self._repository = repository
         self._history = history
+        self._current = current or Current(driver, is_ours=True)
 
     async def resolve(self, tag: str) -> tuple[Descriptor, Witness]:
         """What a tag names, and what to look at to know that it still does; raises ManifestUnknown."""
@@ -85,7 +92,11 @@ class Tags:
             if held is None:
                 await self._driver.create(key, records.write_descriptor(named))
             else:
-                await self._driver.replace(key, self._moved(held, key, named, by), held)
+                moved = self._moved(held, key, named, by)
+                # In format 1 a tag has no lines; one that has some is read by no such release anyway.
+                if records.split(held)[1] is None and not await self._current.is_ours():
+                    moved = records.write_descriptor(named)
+                await self._driver.replace(key, moved, held)
         except (ObjectExists, ObjectChanged):
             return False
         return True

@@ -19,20 +19,16 @@ from functools import partial
 
 from storage import paths
 from storage.blobs import Blobs
-from storage.digest import Digest, Hasher, hasher
-from storage.driver import CHUNK, Driver, ObjectMissing, StageBusy, StageMoved
+from storage.digest import Digest, hasher
+from storage.driver import Driver, ObjectMissing, StageBusy, StageMoved
 from storage.errors import (
     BlobUploadUnknown,
-    BodyTooLarge,
     DigestInvalid,
-    SizeInvalid,
     StoreError,
     UploadOutOfOrder,
 )
+from storage.incoming import SMALL, Running, hashed, measured, too_large
 from storage.together import together
-
-SMALL = 4 << 10
-"""A blob of so many bytes at most lies within its link."""
 
 LINGER = 0.25
 """Seconds that the beginning of an upload waits for what comes, where calls are journeys: then it is one."""
@@ -40,7 +36,6 @@ LINGER = 0.25
 _SEEN_WITHIN = 2.0  # seconds in which what another process began is there
 _LOOK_EVERY = 0.02
 _REMEMBERED = 1024
-_FIRST = 128 << 10
 _ID = re.compile(r"sha(?:256|512)-[0-9a-f]{32}")
 
 
@@ -57,26 +52,6 @@ class Session:
     def key(self) -> str:
         """Where its bytes are staged: the same id in another repository is another key."""
         return paths.upload(self.repository, self.id)
-
-
-@dataclass(slots=True)
-class Running:
-    """A hash of the first `size` bytes of something, and these bytes while they are few."""
-
-    hasher: Hasher
-    size: int = 0
-    held: bytes = b""
-
-    def add(self, piece: bytes) -> None:
-        """Hash a piece; for a thread."""
-        self.hasher.update(piece)
-        self.size += len(piece)
-        self.held = self.held + piece if self.size <= SMALL else b""
-
-    @property
-    def small(self) -> bytes | None:
-        """All of it, where it is small enough to lie within a link."""
-        return self.held if self.size <= SMALL else None
 
 
 class Uploads:
@@ -146,11 +121,11 @@ class Uploads:
             running = Running(hasher(session.algorithm))
         elif running and running.size != begin:
             running = None
-        pieces = _measured(source, self._limit - begin, size)
+        pieces = measured(source, self._limit - begin, size)
         new = await self._take_over(session)
         try:
             end = await self._driver.extend(
-                session.key, offset, _hashed(running, pieces) if running else pieces, new=new
+                session.key, offset, hashed(running, pieces) if running else pieces, new=new
             )
         except ObjectMissing:
             raise _unknown(session.id) from None
@@ -163,7 +138,7 @@ class Uploads:
         except StageBusy:
             raise _busy(session) from None
         if end > self._limit:  # others have added to it, too
-            raise _too_large()
+            raise too_large()
         if running and running.size == end:
             self._remember(session, running)
         return replace(session, offset=end)
@@ -199,7 +174,7 @@ class Uploads:
         running = Running(hasher(digest.algorithm))
 
         async def proven() -> AsyncIterator[bytes]:
-            async for piece in _hashed(running, _measured(source, self._limit, size)):
+            async for piece in hashed(running, measured(source, self._limit, size)):
                 yield piece
             if running.hasher.hexdigest() != digest.hex:
                 raise _other_content(digest, running)
@@ -255,7 +230,7 @@ class Uploads:
 
     async def _hashed_again(self, session: Session, digest: Digest) -> Running:
         running = Running(hasher(digest.algorithm))
-        async for _ in _hashed(running, self._driver.read_staged(session.key)):
+        async for _ in hashed(running, self._driver.read_staged(session.key)):
             pass
         return running
 
@@ -285,46 +260,6 @@ def _is_new(upload: str) -> bool:
     return abs(time.time() - made) < _SEEN_WITHIN
 
 
-async def _measured(source: AsyncIterator[bytes], limit: int, size: int | None) -> AsyncIterator[bytes]:
-    """The source in pieces of up to about CHUNK; raises BodyTooLarge over `limit`, SizeInvalid if not `size`.
-
-    The first ones are smaller: of a short body, too, most is stored when its end comes.
-    """
-    if (size or 0) > limit:
-        raise _too_large()
-    seen = 0
-    held, enough = bytearray(), _FIRST
-    try:
-        async for piece in source:
-            seen += len(piece)
-            if seen > limit:
-                raise _too_large()
-            held += piece
-            if len(held) >= enough:
-                yield bytes(held)
-                held.clear()
-                enough = min(2 * enough, CHUNK)
-    except Exception:
-        # What came before the client went away counts: it may go on from there.
-        if held:
-            yield bytes(held)
-        raise
-    if held:
-        yield bytes(held)
-    if size is not None and seen != size:
-        raise SizeInvalid(f"{seen} bytes came where {size} were announced.")
-
-
-async def _hashed(running: Running, pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """The pieces, hashed in a thread while they are written."""
-    async for piece in pieces:
-        hashing = asyncio.create_task(asyncio.to_thread(running.add, piece))
-        try:
-            yield piece
-        finally:
-            await hashing
-
-
 def _unknown(upload: str) -> BlobUploadUnknown:
     return BlobUploadUnknown(
         f"there is no upload {upload[:64]!r} in this repository.", fix="Begin a new one."
@@ -343,11 +278,4 @@ def _other_content(digest: Digest, running: Running) -> DigestInvalid:
     return DigestInvalid(
         f"the content is not {digest}: its {running.size} bytes hash to "
         f"{digest.algorithm}:{running.hasher.hexdigest()}."
-    )
-
-
-def _too_large() -> BodyTooLarge:
-    return BodyTooLarge(
-        "the upload is larger than this registry takes.",
-        fix="Raise limits.upload in its settings, or push less.",
     )

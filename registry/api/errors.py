@@ -41,6 +41,7 @@ STATUS: Mapping[type[e.RegistryError], int] = {
     e.StoreFull: 507,
     e.StoreUnavailable: 503,
     e.FormatUnknown: 503,
+    e.FormatOutdated: 503,
 }
 
 

@@ -11,7 +11,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
-from storage import paths
+from storage import formats, paths
 from storage.driver import Driver, ObjectMissing
 from storage.errors import StoreError
 from storage.fsck import progress
@@ -95,8 +95,9 @@ class Check:
 
     async def run(self) -> AsyncIterator[Result]:
         """What is wrong, as it is found; raises StoreError where the store does not answer."""
+        apart = not (await formats.load(self._driver)).is_settled
         with Linked() as linked:
-            met = Met(self._driver, linked)
+            met = Met(self._driver, linked, apart=apart)
             if self._wanted.hash_bytes:
                 async for result in self._content(met):
                     yield result

@@ -10,8 +10,8 @@ import asyncio
 import contextlib
 from collections.abc import Callable
 
+from storage import kept, paths, records, referrers, tags
 from storage import manifest as manifests
-from storage import paths, records, referrers, tags
 from storage.digest import Digest
 from storage.driver import Driver, ObjectMissing
 from storage.errors import ManifestInvalid, StoreUnavailable
@@ -82,11 +82,11 @@ class Looker:
     async def stored(self, place: keys.ManifestAt) -> tuple[Descriptor, Manifest] | None:
         """A manifest that is in order; None for one that is damaged or that cannot be read."""
         key = paths.manifest(place.repository, place.digest)
-        record, body = records.split(await self._driver.get(key))
+        found = await kept.load(self._driver, key, place.digest)
         with contextlib.suppress(StoreUnavailable, ManifestInvalid):
-            described = records.read_descriptor(record, key)
-            if body is not None and _is(body, place.digest) and described.digest == place.digest:
-                return described, manifests.parse(body, described.media_type)
+            described = records.read_descriptor(found.record, key)
+            if found.body is not None and _is(found.body, place.digest) and described.digest == place.digest:
+                return described, manifests.parse(found.body, described.media_type)
         return None
 
     async def _bytes(self, key: str, digest: Digest) -> list[Finding]:
@@ -113,10 +113,10 @@ class Looker:
         return [Finding(Kind.WRONG_LINK, key, f"it says {size} bytes; {there} are here")]
 
     async def _manifest(self, key: str, place: keys.ManifestAt) -> list[Finding]:
-        record, body = records.split(await self._driver.get(key))
-        if body is None or not _is(body, place.digest):
+        stored = await kept.load(self._driver, key, place.digest)
+        if stored.body is None or not _is(stored.body, place.digest):
             return [Finding(Kind.WRONG_MANIFEST, key, f"its bytes are not {place.digest}")]
-        manifest = readable(record, key, body, place.digest)
+        manifest = readable(stored.record, key, stored.body, place.digest)
         if manifest is None:
             return [Finding(Kind.WRONG_MANIFEST, key, "its record is damaged")]
         found = []

@@ -11,8 +11,8 @@ import contextlib
 import math
 from dataclasses import dataclass
 
+from storage import kept, paths, records, referrers, tags
 from storage import manifest as manifests
-from storage import paths, records, referrers, tags
 from storage.digest import Digest
 from storage.driver import Driver, ObjectChanged, ObjectExists, ObjectMissing
 from storage.errors import ManifestInvalid, ManifestUnknown, StoreUnavailable
@@ -20,6 +20,7 @@ from storage.fsck import keys
 from storage.fsck.finding import Finding, Kind
 from storage.fsck.hashing import Hashing
 from storage.fsck.look import Looker
+from storage.kept import Kept
 from storage.manifest import Descriptor
 from storage.trash import Trash
 
@@ -138,13 +139,12 @@ class Mender:
 
     async def _manifest_anew(self, key: str, place: keys.ManifestAt) -> bool:
         """Write the record of a manifest that is right again, or put the manifest back from the trash."""
-        held = await self._driver.get(key)
-        anew = _described(held, place.digest)
-        if anew:
-            await self._driver.replace(key, anew, held)
+        held, found = await self._driver.get(key), await kept.load(self._driver, key, place.digest)
+        if record := _described(found, place.digest):
+            await self._driver.replace(key, found.again(record), held)
             return True
         with contextlib.suppress(ObjectMissing):
-            if _described(await self._driver.get(paths.trash(key)), place.digest):
+            if _described(await kept.load(self._driver, paths.trash(key), place.digest), place.digest):
                 return await self._driver.move(paths.trash(key), key)
         return False
 
@@ -207,16 +207,15 @@ class Mender:
         return True
 
 
-def _described(held: bytes, digest: Digest) -> bytes | None:
-    """An object with a manifest's bytes under a record that is right; None where the bytes are others."""
-    _, body = records.split(held)
-    if body is None or Digest.of(body, digest.algorithm) != digest:
+def _described(found: Kept, digest: Digest) -> bytes | None:
+    """The record that is right for a manifest's bytes; None where the bytes are others."""
+    if found.body is None or Digest.of(found.body, digest.algorithm) != digest:
         return None
     try:
-        media_type = manifests.parse(body, "").media_type
+        media_type = manifests.parse(found.body, "").media_type
     except ManifestInvalid:  # it does not say its type itself, and nothing else does
         return None
-    return records.enclose(records.write_descriptor(Descriptor(media_type, digest, len(body))), body)
+    return records.write_descriptor(Descriptor(media_type, digest, len(found.body)))
 
 
 def _just_after(time: float) -> float:

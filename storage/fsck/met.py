@@ -28,10 +28,14 @@ T = TypeVar("T")
 
 
 class Met:
-    """The objects of a store, by their keys. Those that come or go meanwhile are met or not."""
+    """The objects of a store, by their keys. Those that come or go meanwhile are met or not.
 
-    def __init__(self, driver: Driver, linked: Linked) -> None:
+    `apart`: the bytes of manifests may lie under `blobs/`, as format 1 has them.
+    """
+
+    def __init__(self, driver: Driver, linked: Linked, *, apart: bool) -> None:
         self._driver = driver
+        self._apart = apart
         self._linked = linked
 
     async def content(self, after: str) -> AsyncIterator[str]:
@@ -55,6 +59,8 @@ class Met:
                     case keys.Link(_, digest, ends):
                         self._linked.add([digest.hex])
                         links += [] if ends else [key]
+                    case keys.ManifestAt(_, digest) if self._apart:
+                        self._linked.add([digest.hex])
                     case keys.DerivedFrom():
                         derived.append(key)
             for at in range(0, len(derived), _AT_ONCE):

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from storage import paths
+from storage import formats, paths
 from storage.driver import Driver
 from storage.gc.contents import Contents
 from storage.gc.graph import SCHEMA, Graph
@@ -61,8 +61,10 @@ class Collector:
     async def run(self, *, dry: bool = False) -> Collected:
         """Collect, or say what would go (`dry`), by and by all of it; raises StoreError.
 
+        Not beside an older release, which does not know that what it names may be on its way out.
         To cancel it loses nothing: what it has moved is moved, whole.
         """
+        await formats.must_be_settled(self._driver)
         async with Marks(SCHEMA, self._folder) as marks:
             job = Job(
                 driver=self._driver,

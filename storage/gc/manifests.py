@@ -12,8 +12,8 @@ import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import TypeVar
 
+from storage import kept, paths, records, tags
 from storage import manifest as manifests
-from storage import paths, records, tags
 from storage.digest import Digest
 from storage.driver import ObjectMissing
 from storage.errors import ManifestInvalid, ManifestUnknown, StoreUnavailable
@@ -21,6 +21,7 @@ from storage.gc.graph import Read
 from storage.gc.job import Gone, Job
 from storage.gc.marks import Row
 from storage.gc.retention import Expiry, Keep
+from storage.kept import Kept
 from storage.tags import History
 from storage.trash import Trash
 
@@ -222,12 +223,14 @@ class Manifests:
         digest = Digest.parse(row[0])
         key = paths.manifest(self._repository, digest)
         try:
-            held = await self._job.driver.get(key)
+            found = await kept.load(self._job.driver, key, digest)
         except ObjectMissing:
             return None
-        if len(held) < _IN_A_THREAD:
-            return _read(digest, key, held, row[2])
-        return await asyncio.to_thread(_read, digest, key, held, row[2])
+        if found.apart and not self._job.dry:  # a server wrote it so while the store was migrated
+            await kept.enclose(self._job.driver, key, digest)
+        if len(found.body or b"") < _IN_A_THREAD:
+            return _read(digest, key, found, row[2])
+        return await asyncio.to_thread(_read, digest, key, found, row[2])
 
     async def _tag(self, row: Row) -> tuple[str, float, History] | None:
         key = paths.tag(self._repository, row[0])
@@ -254,12 +257,13 @@ def _manifest_of(name: str) -> str:
     return name.rpartition("/")[2]
 
 
-def _read(digest: Digest, key: str, held: bytes, modified: float) -> Read:
-    record, body = records.split(held)
+def _read(digest: Digest, key: str, found: Kept, modified: float) -> Read:
+    body = found.body
     try:
-        descriptor = records.read_descriptor(record, key)
+        descriptor = records.read_descriptor(found.record, key)
         if body is None or Digest.of(body, digest.algorithm) != digest:
             raise Damaged(f"{key} does not hold its manifest")
-        return Read(digest, len(held), modified, manifests.parse(body, descriptor.media_type))
+        size = len(records.enclose(found.record, body))
+        return Read(digest, size, modified, manifests.parse(body, descriptor.media_type))
     except (StoreUnavailable, ManifestInvalid) as damage:
         raise Damaged(damage.message) from None

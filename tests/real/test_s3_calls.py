@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import threading
 import time
 from collections.abc import AsyncIterator
@@ -19,9 +20,9 @@ from registry.signing.cosign import signature_tag
 from storage.digest import Digest
 from storage.s3.client import S3Client
 from tests.crash.served import Served, serve_with
-from tests.crash.story import layer_of, plugin
 from tests.real.seaweed import Bucket
-from tests.registry.consumers.build import CONFIG, OCI_LAYER, Shape, image, sha256
+from tests.registry.consumers.build import CONFIG, OCI_LAYER, PLUGIN, Shape, image, layer, sha256
+from tests.registry.wasm.binary import custom
 
 pytestmark = pytest.mark.real
 
@@ -100,8 +101,13 @@ async def served(bucket: Bucket, tmp_path: Path, costs: Costs) -> AsyncIterator[
         yield server
 
 
+def large(title: str) -> bytes:
+    """A layer that is too large for its link."""
+    return layer(("plugin.wasm", PLUGIN + custom(title, random.Random(title).randbytes(20_000))))
+
+
 def pushed(title: str) -> Shape:
-    return image(title, [(OCI_LAYER, layer_of(plugin(title) + bytes(20_000)))], None)
+    return image(title, [(OCI_LAYER, large(title))], None)
 
 
 async def push_as_docker(served: Served, shape: Shape, tag: str) -> None:

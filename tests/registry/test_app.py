@@ -88,8 +88,8 @@ class TestStart:
 
     def test_a_store_of_a_newer_release(self, tmp_path: Path) -> None:
         (tmp_path / "data").mkdir()
-        (tmp_path / "data" / "format").write_text('{"format":2}')
-        assert "format 2" in refused(tmp_path, "--storage", str(tmp_path / "data"))
+        (tmp_path / "data" / "format").write_text('{"format":3}')
+        assert "format 3" in refused(tmp_path, "--storage", str(tmp_path / "data"))
 
     def test_ipv6(self, tmp_path: Path) -> None:
         try:

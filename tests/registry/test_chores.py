@@ -1,6 +1,7 @@
 import asyncio
 import logging
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from registry import chores
 from registry.chores import Chore
 from registry.hot.cache import HotCache
-from registry.metrics import SHARED_FOLDER, Metrics
+from registry.metrics import SHARED_FOLDER, CollectionMetrics, Metrics
 from registry.settings import Settings
 from storage import paths
 from storage.digest import Digest
@@ -77,6 +78,10 @@ async def test_the_folder_of_the_counts_stays_young(tmp_path: Path, monkeypatch:
     assert os.stat(tmp_path).st_mtime > 1  # noqa: PTH116
 
 
+def counts() -> CollectionMetrics:
+    return Metrics(HotCache(0)).collections
+
+
 @pytest.fixture
 async def garbage(tmp_path: Path) -> DiskDriver:
     """A store with an old blob that nothing names."""
@@ -90,7 +95,7 @@ async def test_garbage_is_collected_when_its_time_has_come(
     garbage: DiskDriver, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
-    chore = chores.collecting(Settings(), garbage, tmp_path / "temp")
+    chore = chores.collecting(Settings(), garbage, tmp_path / "temp", counts())
     assert chore.seconds <= 3600
     await chore.do()
     await chore.do()
@@ -113,7 +118,7 @@ async def test_garbage_is_collected_by_the_rules_of_the_settings(tmp_path: Path)
         {"retention": [{"repositories": "ci/**", "keep": {"last": 1}}], "gc": {"interval": "1s"}}
     )
     await driver.put(paths.COLLECTED, b'{"began":1}')
-    await chores.collecting(settings, driver, tmp_path / "temp").do()
+    await chores.collecting(settings, driver, tmp_path / "temp", counts()).do()
     assert (await repository.tags.page()).names == ("new",)
 
 
@@ -122,9 +127,36 @@ async def test_what_cannot_be_collected_does_not_end_the_chore(
 ) -> None:
     await garbage.put(paths.manifest("team/a", Digest.of(b"x")), b"y")
     await garbage.put(paths.COLLECTED, b"damaged")
-    await chores.collecting(Settings(), garbage, tmp_path / "temp").do()
+    await chores.collecting(Settings(), garbage, tmp_path / "temp", counts()).do()
     await garbage.put(paths.COLLECTED, b"damaged")
-    await chores.collecting(Settings(), garbage, tmp_path / "none").do()
+    await chores.collecting(Settings(), garbage, tmp_path / "none", counts()).do()
     told, failed = caplog.messages
     assert told == "of team/a nothing was collected: it has a manifest or a tag that cannot be read"
     assert failed.startswith("garbage was not collected: the temporary file of garbage collection")
+
+
+async def test_a_collection_is_counted(garbage: DiskDriver, tmp_path: Path) -> None:
+    metrics = Metrics(HotCache(0))
+
+    async def collect(folder: str) -> dict[str, float]:
+        await garbage.put(paths.COLLECTED, b"damaged")
+        await chores.collecting(Settings(), garbage, tmp_path / folder, metrics.collections).do()
+        lines = [line.rsplit(" ", 1) for line in metrics.text().decode().splitlines() if line[0] != "#"]
+        return {name.removeprefix("sidecargo_gc_"): float(value) for name, value in lines if "_gc_" in name}
+
+    begun = time.time()
+    found = await collect("temp")
+    assert (found['runs_total{outcome="done"}'], found['runs_total{outcome="failed"}']) == (1, 0)
+    assert found['objects_total{kind="link"}'] == 1
+    assert begun <= found["last_success_timestamp_seconds"] <= time.time()
+    assert found["last_duration_seconds"] > 0
+    aged(garbage, 4)
+    await garbage.put(paths.manifest("team/b", Digest.of(b"x")), b"y")
+    found = await collect("temp")
+    assert found['objects_total{kind="content"}'] == 1
+    assert found['bytes_total{kind="content"}'] == len(b"unused")
+    assert found["damaged_repositories"] == 1
+    ended = found["last_success_timestamp_seconds"]
+    found = await collect("none")
+    assert (found['runs_total{outcome="done"}'], found['runs_total{outcome="failed"}']) == (2, 1)
+    assert found["last_success_timestamp_seconds"] == ended

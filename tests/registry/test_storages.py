@@ -55,6 +55,15 @@ async def test_a_folder_of_a_newer_release(tmp_path: Path) -> None:
             pass
 
 
+async def test_a_folder_of_the_release_before(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / paths.FORMAT).write_text('{"format":1}')
+    await storages.prepared(settings(str(tmp_path)))
+    assert (tmp_path / paths.FORMAT).read_text() == '{"format":1}'
+    (said,) = caplog.messages
+    assert said.startswith("the store has content of format 1 and is served so")
+    assert said.endswith("run sidecargo migrate")
+
+
 @pytest.mark.real
 async def test_a_bucket(bucket: Bucket) -> None:
     said = settings(bucket.url)

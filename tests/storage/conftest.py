@@ -10,6 +10,7 @@ import pytest
 from storage.disk import DiskDriver
 from storage.repositories import Repository
 from storage.store import Store
+from tests.storage.both import Drivers, opener
 
 LIMIT = 4 << 20
 
@@ -44,3 +45,8 @@ def objects(driver: DiskDriver) -> dict[str, bytes]:
         for path in driver.root.rglob("*")
         if path.is_file() and path.parent.name != "locks"
     }
+
+
+@pytest.fixture
+def drivers(request: pytest.FixtureRequest) -> Drivers:
+    return opener(request)

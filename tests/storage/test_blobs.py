@@ -37,7 +37,7 @@ async def test_a_blob_comes_and_goes(repository: Repository, driver: DiskDriver)
 
 
 async def test_where_the_bytes_of_a_blob_are(store: Store, repository: Repository) -> None:
-    await repository.blobs.put(DATA)
+    await put_blob(repository, DATA)
     assert (await repository.blobs.open(DIGEST)).key == paths.blob(DIGEST)
     other = await enclosed(store, "team/enclosed")
     assert (await other.blobs.open(DIGEST)).key is None

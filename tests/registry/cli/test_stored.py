@@ -181,7 +181,7 @@ def test_a_storage_of_a_newer_release(sidecargo: Runner, tmp_path: Path) -> None
     (tmp_path / paths.FORMAT).write_text('{"format": 99}')
     ran = sidecargo("check", "--stored", "--storage", tmp_path)
     assert (ran.code, ran.out) == (2, "")
-    assert ran.err.startswith("error: the store has format 99; this release knows 1.")
+    assert ran.err.startswith("error: the store has format 99; this release knows 1 to 2.")
 
 
 def test_beside_a_server(sidecargo: Runner, serve: object, tmp_path: Path, plugin: Path) -> None:

@@ -34,7 +34,7 @@ async def test_content_in_order_from_anywhere(driver: DiskDriver, monkeypatch: p
         (driver.root / key).touch()
     await driver.put("blobs/sha256/bb/blobs", b"no digest")
     with Linked() as linked:
-        met = Met(driver, linked)
+        met = Met(driver, linked, apart=False)
         assert await collected(met.content("")) == wanted
         for at in (0, 1, 350, 698, 699, 700, 1200, len(wanted) - 1):
             assert await collected(met.content(wanted[at])) == wanted[at + 1 :]
@@ -46,7 +46,7 @@ async def test_links_are_noted(driver: DiskDriver) -> None:
     ending = paths.blob_link(NEAR, Digest.of(b"ending"))
     await driver.put(paths.unlinked(NEAR, Digest.of(b"ending")), b'{"size":6}')
     with Linked() as linked:
-        found = await collected(Met(driver, linked).links())
+        found = await collected(Met(driver, linked, apart=False).links())
         assert paths.blob_link(REPOSITORY, Digest.of(SIGNED)) in found
         assert ending not in found
         for named in (b"ending", b"module", SIGNED):
@@ -61,9 +61,9 @@ async def test_each_repository_is_met_once(driver: DiskDriver, monkeypatch: pyte
     await driver.delete(paths.catalog(NEAR))
     wanted = sorted(paths.catalog(name) for name in ("gone", REPOSITORY, NEAR))
     with Linked() as linked:
-        assert sorted(await collected(Met(driver, linked).catalog())) == wanted
+        assert sorted(await collected(Met(driver, linked, apart=False).catalog())) == wanted
         monkeypatch.setattr(under_test, "_REMEMBERED", 1)
-        assert sorted(set(await collected(Met(driver, linked).catalog()))) == wanted
+        assert sorted(set(await collected(Met(driver, linked, apart=False).catalog()))) == wanted
 
 
 async def test_what_is_young_is_nobodys_business(driver: DiskDriver) -> None:
@@ -76,7 +76,7 @@ async def test_what_is_young_is_nobodys_business(driver: DiskDriver) -> None:
         os.utime(driver.root / path, (OLD, OLD))
     with Linked() as linked:
         linked.add([Digest.of(b"linked").hex])
-        met = Met(driver, linked)
+        met = Met(driver, linked, apart=False)
         assert [(finding.key, size) async for finding, size in met.unlinked()] == [(keys[0], 3)]
         assert [finding.key async for finding in met.beside()] == ["temp/old"]
 

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import os
 import time
+from types import SimpleNamespace
+
+import pytest
 
 from storage import paths
 from storage.digest import Digest
 from storage.disk import DiskDriver
 from storage.driver import Driver
+from storage.gc import collector as gc_collector
 from storage.gc.collector import Collector
 from storage.gc.job import Collected, Gone, Waits
 from storage.gc.retention import DAY, Keep
@@ -34,6 +38,11 @@ def older(driver: DiskDriver, days: float) -> None:
         path = driver.root / name
         if not name.startswith("trash/"):
             os.utime(path, (path.stat().st_mtime - days * DAY,) * 2)
+
+
+def in_days(monkeypatch: pytest.MonkeyPatch, days: float) -> None:
+    """Let the next runs begin so many days from now, whatever the store."""
+    monkeypatch.setattr(gc_collector, "time", SimpleNamespace(time=lambda: time.time() + days * DAY))
 
 
 def collector(
