@@ -7,8 +7,10 @@ boto3 takes credentials, roles, the region and the endpoint from where its users
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import os
+import zlib
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -19,6 +21,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.response import StreamingBody
 
+from storage.s3.body import Body, Bytes
 from storage.s3.errors import BODY_FAILURES, told, told_by_client
 
 THREADS = 32
@@ -127,6 +130,8 @@ class S3Client:
         where = {"Bucket": self.options.bucket}
         if key is not None:
             where["Key"] = self.options.prefix + key
+        if "Body" in said:
+            said |= _checked(said["Body"])
         try:
             return getattr(self.boto, operation)(**where, **said)
         except ClientError as error:
@@ -171,6 +176,16 @@ def _config(options: S3Options) -> Config:
         user_agent_extra="sidecargo",
         tcp_keepalive=True,
     )
+
+
+def _checked(body: Bytes | Body) -> dict[str, Any]:
+    """A body and its checksum. With TLS boto3 would send one after the body, in chunks that it copies."""
+    whole, crc = body if isinstance(body, Body) else Body(body), 0
+    whole.seek(0)  # after a call that was put off it is at its end
+    while piece := whole.read():
+        crc = zlib.crc32(piece, crc)
+    whole.seek(0)
+    return {"Body": whole, "ChecksumCRC32": base64.b64encode(crc.to_bytes(4, "big")).decode()}
 
 
 def _close_body(work: asyncio.Future[Any]) -> None:

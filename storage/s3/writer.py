@@ -8,10 +8,11 @@ from collections.abc import Iterator
 
 from storage.errors import StoreError
 from storage.s3 import form
+from storage.s3.body import Bytes
 from storage.s3.client import S3Client, finished
 from storage.s3.errors import Unmet, UploadGone
 from storage.s3.form import LEASE_SECONDS, Stage, Staged
-from storage.s3.writes import PART, Parts, cut
+from storage.s3.writes import PART, Parts, fill
 
 NOTICE_SECONDS = 0.5
 """A body that takes longer is claimed: others are told that a writer is at it."""
@@ -47,24 +48,14 @@ class Writer:
             raise Lost
         if not self._began:
             await self._begin()
-        self._held += piece
-        while len(self._held) > PART:
-            if not self._stage.busy:
-                await self._claim()
-            part, self._held = cut(self._held)
-            try:
-                with _as_lost():
-                    await self._parts.add(part)
-            except BaseException:
-                self._held[:0] = part
-                raise
-            self._kept = Staged(tuple(self._parts.tags))
+        await self._take(piece)
 
     async def end(self) -> Stage:
         """Let all that was added count; how it stands then. Raises Lost."""
         async with self._gate:
             self._stop()
-            if not self._began:
+            if not self._began:  # what is staged was not read, so it cannot be written anew
+                await self._drop_parts()
                 return self._stage
             try:
                 if self._lost:
@@ -73,9 +64,9 @@ class Writer:
                     self._stage = await finished(self._written())
             except Lost:
                 self._lost = True
-                if self._parts.upload != self._stage.upload:  # nobody else knows of it
-                    await finished(self._parts.abort())
+                await self._drop_parts()
                 raise
+            self._held.clear()  # whoever still knows of this writer: a part is much
             return self._stage
 
     async def give_up(self) -> Stage | None:
@@ -89,29 +80,55 @@ class Writer:
             return await form.write_plain(self._client, self._key, self._stage, self._held)
         return await self._record(Staged(tuple(self._parts.tags), self._held), writer=False)
 
+    async def _drop_parts(self) -> None:
+        """Let go of parts that nobody else knows of."""
+        if self._parts.upload != self._stage.upload:
+            await finished(self._parts.abort())
+
     async def _begin(self) -> None:
         """Have at hand what is staged already, for it is written anew together with what comes."""
-        self._began = True
         if self._stage.plain and self._stage.size > PART:
-            await self._reopen()
+            rest: Bytes = await self._reopen()
         else:
             with _as_lost():
                 staged = await form.load(self._client, self._key, self._stage)
             self._parts.tags[:] = staged.parts
-            self._held += staged.rest
-        self._kept = Staged(tuple(self._parts.tags), bytes(self._held))
+            rest = staged.rest
+        self._kept = Staged(tuple(self._parts.tags), rest)
+        self._began = True
         self._beat = asyncio.create_task(self._say_so())
+        await self._take(rest)  # after a failure that is more than a part
 
-    async def _reopen(self) -> None:
-        """Go on with one that was made whole: S3 adds nothing to an object, so its parts are copied."""
+    async def _take(self, piece: Bytes) -> None:
+        """Hold a piece; a part that is full is sent when more comes."""
+        left = fill(self._held, piece)
+        while left:
+            try:
+                if not self._stage.busy:
+                    await self._claim()
+                with _as_lost():
+                    await self._parts.add(self._held)
+            except BaseException:
+                self._held += left  # it counts, too
+                raise
+            self._kept = Staged(tuple(self._parts.tags))
+            self._held.clear()
+            left = fill(self._held, left)
+
+    async def _reopen(self) -> bytes:
+        """Go on with one that was made whole: S3 adds nothing to an object, so its parts are copied.
+
+        Returns what comes after the last whole part.
+        """
         whole, rest = divmod(self._stage.size, PART)
         with _as_lost():
             for at in range(whole):
                 start = at * PART
                 await self._parts.add_copy(self._key, self._stage.etag, start, start + PART)
-            if rest:
-                said = {"Range": f"bytes={whole * PART}-", "IfMatch": self._stage.etag}
-                self._held += (await self._client.get(self._key, **said))[0]
+            if not rest:
+                return b""
+            said = {"Range": f"bytes={whole * PART}-", "IfMatch": self._stage.etag}
+            return (await self._client.get(self._key, **said))[0]
 
     async def _say_so(self) -> None:
         await asyncio.sleep(NOTICE_SECONDS)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import threading
 import time
 from collections.abc import Callable
@@ -10,10 +11,12 @@ import pytest
 
 from storage.driver import CHUNK
 from storage.errors import StoreUnavailable
+from storage.s3.body import Body
 from storage.s3.client import THREADS, S3Client, S3Options, finished
 from storage.s3.driver import S3Driver
 from tests.real.process import free_port
 from tests.real.seaweed import Bucket
+from tests.storage.s3 import faults
 from tests.storage.s3.faults import Wire
 from tests.storage.streams import collect, pieces
 
@@ -234,3 +237,29 @@ async def test_finished_is_awaited_to_the_end() -> None:
     with pytest.raises(asyncio.CancelledError):
         await task
     assert done == [1, 1]
+
+
+@pytest.mark.usefixtures("alone")
+@pytest.mark.parametrize("endpoint", ["http://127.0.0.1:1", "https://127.0.0.1:1"])
+async def test_a_body_goes_as_it_is_with_its_checksum(
+    s3_driver: Open, monkeypatch: pytest.MonkeyPatch, endpoint: str
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
+    driver = s3_driver(S3Options("bucket"))
+    sent: list[Any] = []
+
+    def send(request: Any) -> Any:
+        assert isinstance(request.body, Body)
+        sent.append((request.body.read(), request.headers))
+        return faults.answers(403, "AccessDenied")(request)
+
+    Wire(driver).disturb("PutObject", send, send, send)
+    held = Body(bytearray(b"con"), b"tent")
+    for body in (b"content", held, held):
+        with pytest.raises(StoreUnavailable):
+            await driver.client.call("put_object", "x", Body=body)
+    for content, headers in sent:
+        assert content == b"content"
+        assert headers["x-amz-checksum-crc32"] == b"/sUwqQ=="
+        assert headers["X-Amz-Content-SHA256"] == hashlib.sha256(b"content").hexdigest().encode()
+        assert not {"Content-Encoding", "Transfer-Encoding", "X-Amz-Trailer"} & set(headers)
