@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-_AT_ONCE = 256 << 10
+_AT_ONCE = 64 << 10  # of 32 threads at a time
 
 Bytes = bytes | bytearray | memoryview
 """Bytes, wherever they are."""

@@ -25,11 +25,10 @@ PART = 8 << 20
 MOST_PARTS = 10_000
 """How many parts an object has at most (Amazon S3, "Multipart upload limits")."""
 
-COPIED_WHOLE = 1 << 30
+COPIED_AT_ONCE = 128 << 20
 """What one call copies, at most: S3 takes 5 GiB, but a copy is to be done before its call times out."""
 
 _SMALL = 1 << 20  # what is sent beside calls for small objects
-_COPIED_PART = 256 << 20
 _WRITE = "sidecargo-write"
 _CONFLICTS = 8
 
@@ -191,15 +190,15 @@ async def put_parts(client: S3Client, key: str, pieces: AsyncIterator[bytes]) ->
 
 async def copy(client: S3Client, key: str, target: str, *, size: int, etag: str) -> None:
     """Give an object that has this ETag another key, too; raises Unmet or ObjectMissing where it has not."""
-    if size <= COPIED_WHOLE:
+    if size <= COPIED_AT_ONCE:
         said: dict[str, Any] = {"CopySource": _source(client, key), "CopySourceIfMatch": etag}
         said |= {"MetadataDirective": "REPLACE", "Metadata": {}, **client.options.written(content=True)}
         await _answered(lambda: client.call("copy_object", target, large=True, **said))
         return
     parts = Parts(client, target)
     try:
-        for start in range(0, size, _COPIED_PART):
-            await parts.add_copy(key, etag, start, min(start + _COPIED_PART, size))
+        for start in range(0, size, COPIED_AT_ONCE):
+            await parts.add_copy(key, etag, start, min(start + COPIED_AT_ONCE, size))
         await parts.complete()
     except UploadGone:
         raise _disturbed(client) from None

@@ -11,8 +11,9 @@ import pytest
 
 from storage.driver import CHUNK
 from storage.errors import StoreUnavailable
+from storage.s3 import writes
 from storage.s3.body import Body
-from storage.s3.client import THREADS, S3Client, S3Options, finished
+from storage.s3.client import COPIES, THREADS, S3Client, S3Options, finished
 from storage.s3.driver import S3Driver
 from tests.real.process import free_port
 from tests.real.seaweed import Bucket
@@ -114,6 +115,18 @@ async def test_threads_are_bounded(bucket: Bucket, s3_driver: Open) -> None:
     before = threading.active_count()
     await asyncio.gather(*(driver.put(f"a/{at}", b"x") for at in range(3 * THREADS)))
     assert threading.active_count() - before <= THREADS
+
+
+@pytest.mark.real
+async def test_copies_take_turns(bucket: Bucket, s3_driver: Open) -> None:
+    driver = s3_driver(S3Options(bucket.name, bucket.prefix))
+    before = threading.active_count()
+    await asyncio.gather(*(driver.put(f"a/{at}", b"x") for at in range(2 * COPIES)))
+    etag = (await driver.client.call("head_object", "a/0"))["ETag"]
+    put = threading.active_count()
+    copies = (writes.copy(driver.client, f"a/{at}", f"b/{at}", size=1, etag=etag) for at in range(2 * COPIES))
+    await asyncio.gather(*copies)
+    assert threading.active_count() - put == COPIES < put - before
 
 
 @pytest.mark.real
