@@ -42,7 +42,7 @@ fuzz: .venv/developing ## 100,000 inputs of each kind that no tool would write (
 soak: .venv/developing ## what must hold for hours: 500 kills (KILLS=…) while eight writers push
 	SIDECARGO_KILLS=$(KILLS) $(BIN)/python -m pytest -q -o faulthandler_timeout=0 tests/crash/test_kill.py
 
-bench: .venv/developing ## the figures, beside distribution and nginx
+bench: .venv/developing ## the figures on disk and from S3, beside distribution and nginx
 	@.ci/tools
 	$(BIN)/python -m tests.bench.run
 

@@ -16,6 +16,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.supervisors import Multiprocess
 from uvicorn.supervisors.multiprocess import Process
 
+from registry import heap
+
 THREADS = 32
 """Threads of a process that wait for the disk."""
 
@@ -58,6 +60,7 @@ class Worker(uvicorn.Config):
 
     def load(self) -> None:
         """Make the application and its protocol, in the process that serves."""
+        heap.give_back_large_blocks()
         self.app, self.http = self._wire(self._settings, self._supervisor)
         super().load()
 

@@ -26,8 +26,8 @@ FLOORS = {
     "artifacts": "registry.console registry.client registry.artifacts",
     "HTTP": "registry.api registry.hot registry.plugins registry.web registry.ops registry.routes "
     "registry.choke registry.metrics",
-    "composition": "registry.settings registry.storages registry.keyring registry.workers registry.chores "
-    "registry.app registry.cli registry.__main__",
+    "composition": "registry.settings registry.storages registry.keyring registry.workers registry.heap "
+    "registry.chores registry.app registry.cli registry.__main__",
 }
 ORDER = list(FLOORS)
 FLOOR_OF = {name: floor for floor, named in FLOORS.items() for name in named.split()}

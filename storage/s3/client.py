@@ -7,8 +7,10 @@ boto3 takes credentials, roles, the region and the endpoint from where its users
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import os
+import zlib
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -19,11 +21,16 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.response import StreamingBody
 
+from storage.s3.body import Body, Bytes
 from storage.s3.errors import BODY_FAILURES, told, told_by_client
 
 THREADS = 32
 """Calls for small objects at a time; as many again move large bodies."""
 
+COPIES = 4
+"""Copies within the store at a time: they share it, and each is to be done before its call times out."""
+
+_COPY = ("copy_object", "upload_part_copy")
 _CONNECT_SECONDS = 3
 _READ_SECONDS = 20
 _ATTEMPTS = 4
@@ -73,13 +80,15 @@ class S3Client:
             raise told(error, options.shown) from None
         self._small = ThreadPoolExecutor(THREADS, "s3")
         self._large = ThreadPoolExecutor(THREADS, "s3-bodies")
+        self._copies = ThreadPoolExecutor(COPIES, "s3-copies")
 
     async def call(self, operation: str, key: str | None = None, *, large: bool = False, **said: Any) -> Any:
         """The answer to an operation of boto3's on an object, or on the bucket; raises as `told` does.
 
         Once begun, a call that writes is awaited to its end also when the caller is cancelled.
         """
-        work = self._in_thread(lambda: self._call(operation, key, said), large=large)
+        pool = self._copies if operation in _COPY else self._large if large else self._small
+        work = _in_thread(pool, lambda: self._call(operation, key, said))
         reads = operation.startswith(("get_", "head_", "list_"))
         return await (work if reads else finished(work))
 
@@ -98,11 +107,11 @@ class S3Client:
                     if not left:
                         raise told(error, self.options.shown) from None
 
-        return await self._in_thread(get)
+        return await _in_thread(self._small, get)
 
     async def open(self, key: str, **said: Any) -> tuple[StreamingBody, Any]:
         """An object's body, to be read and closed, and the answer that brings it."""
-        work = asyncio.ensure_future(self._in_thread(lambda: self._call("get_object", key, said), large=True))
+        work = asyncio.ensure_future(_in_thread(self._large, lambda: self._call("get_object", key, said)))
         try:
             answer = await asyncio.shield(work)
         except asyncio.CancelledError:
@@ -126,21 +135,21 @@ class S3Client:
 
     async def step(self, work: Callable[[], T]) -> T:
         """The result of a step with an open body, awaited to its end; raises BODY_FAILURES."""
-        return await finished(asyncio.get_running_loop().run_in_executor(self._large, work))
+        return await finished(_in_thread(self._large, work))
 
     def close(self) -> None:
         """Let go of connections and threads, when no call is under way."""
         self._small.shutdown()
         self._large.shutdown()
+        self._copies.shutdown()
         self.boto.close()
-
-    async def _in_thread(self, work: Callable[[], T], *, large: bool = False) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._large if large else self._small, work)
 
     def _call(self, operation: str, key: str | None, said: dict[str, Any]) -> Any:
         where = {"Bucket": self.options.bucket}
         if key is not None:
             where["Key"] = self.options.prefix + key
+        if "Body" in said:
+            said |= _checked(said["Body"])
         with self._telling(key):
             return getattr(self.boto, operation)(**where, **said)
 
@@ -153,6 +162,10 @@ class S3Client:
             raise told_by_client(error, self.options.shown, key) from None
         except (BotoCoreError, OSError) as error:
             raise told(error, self.options.shown) from None
+
+
+async def _in_thread(pool: ThreadPoolExecutor, work: Callable[[], T]) -> T:
+    return await asyncio.get_running_loop().run_in_executor(pool, work)
 
 
 def retried(answer: Any) -> bool:
@@ -185,13 +198,23 @@ def _config(options: S3Options) -> Config:
     return Config(
         connect_timeout=_CONNECT_SECONDS,
         read_timeout=_READ_SECONDS,
-        max_pool_connections=2 * THREADS,
+        max_pool_connections=2 * THREADS + COPIES,
         retries=retries,  # type: ignore[arg-type]
         s3={"addressing_style": "path"} if options.path_style else {},
         signature_version="s3v4",  # else URLs are signed by version 2
         user_agent_extra="sidecargo",
         tcp_keepalive=True,
     )
+
+
+def _checked(body: Bytes | Body) -> dict[str, Any]:
+    """A body and its checksum. With TLS boto3 would send one after the body, in chunks that it copies."""
+    whole, crc = body if isinstance(body, Body) else Body(body), 0
+    whole.seek(0)  # after a call that was put off it is at its end
+    while piece := whole.read():
+        crc = zlib.crc32(piece, crc)
+    whole.seek(0)
+    return {"Body": whole, "ChecksumCRC32": base64.b64encode(crc.to_bytes(4, "big")).decode()}
 
 
 def _close_body(work: asyncio.Future[Any]) -> None:

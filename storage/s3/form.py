@@ -20,6 +20,7 @@ from typing import Any
 
 from storage.driver import ObjectMissing
 from storage.errors import StoreUnavailable
+from storage.s3.body import Bytes
 from storage.s3.client import S3Client
 from storage.s3.errors import Unmet
 from storage.s3.writes import PART, put_if
@@ -51,7 +52,7 @@ class Staged:
     """What a staged object holds: the ETags of its parts, and what came after them."""
 
     parts: tuple[str, ...] = ()
-    rest: bytes | bytearray = b""
+    rest: Bytes = b""
 
     @property
     def size(self) -> int:
@@ -79,9 +80,9 @@ async def load(client: S3Client, key: str, stage: Stage) -> Staged:
         raise Unmet(retried=False) from None
     if stage.plain:
         return Staged(rest=data)
-    line, _, rest = data.partition(b"\n")
+    end = data.find(b"\n") + 1
     try:
-        return Staged(tuple(json.loads(line)["parts"]), rest)
+        return Staged(tuple(json.loads(data[:end])["parts"]), memoryview(data)[end:])
     except (ValueError, KeyError, TypeError):
         raise StoreUnavailable(
             f"the object {key} of the store is damaged.", fix="Begin the upload anew."
@@ -93,7 +94,7 @@ async def create(client: S3Client, key: str) -> Stage:
     return Stage(await put_if(client, key, b"", etag=None), 0)
 
 
-async def write_plain(client: S3Client, key: str, before: Stage, data: bytes | bytearray) -> Stage:
+async def write_plain(client: S3Client, key: str, before: Stage, data: Bytes) -> Stage:
     """Let these bytes be what is staged; raises Unmet when it is not as it was before."""
     return Stage(await put_if(client, key, data, etag=before.etag), len(data))
 
@@ -106,7 +107,7 @@ async def write_record(
     line = json.dumps({"parts": staged.parts, "write": unique}).encode() + b"\n"
     metadata = {_SIZE: str(staged.size), _UPLOAD: upload, _WRITER: unique if writer else ""}
     said = {name: value for name, value in metadata.items() if value}
-    etag = await put_if(client, key, line + staged.rest, etag=before.etag, metadata=said)
+    etag = await put_if(client, key, line, staged.rest, etag=before.etag, metadata=said)
     return Stage(etag, staged.size, plain=False, upload=upload, busy=writer)
 
 

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 from storage.driver import ObjectMissing
 from storage.errors import StoreError, StoreFull, StoreUnavailable
+from storage.s3.body import Body, Bytes
 from storage.s3.client import S3Client
 from storage.s3.errors import Conflict, Unmet, UploadGone
 
@@ -24,41 +25,42 @@ PART = 8 << 20
 MOST_PARTS = 10_000
 """How many parts an object has at most (Amazon S3, "Multipart upload limits")."""
 
-COPIED_WHOLE = 1 << 30
+COPIED_AT_ONCE = 128 << 20
 """What one call copies, at most: S3 takes 5 GiB, but a copy is to be done before its call times out."""
 
-_COPIED_PART = 256 << 20
+_SMALL = 1 << 20  # what is sent beside calls for small objects
 _WRITE = "sidecargo-write"
 _CONFLICTS = 8
 
 T = TypeVar("T")
 
 
-async def put(client: S3Client, key: str, data: bytes | bytearray, *, content: bool = False) -> None:
+async def put(client: S3Client, key: str, data: Bytes, *, content: bool = False) -> None:
     """Create or replace an object."""
-    large = len(data) > PART // 8
-    said: dict[str, Any] = {**client.options.written(content=content)}
-    await client.call("put_object", key, large=large, Body=data, **said)
+    said: dict[str, Any] = {"Body": Body(data), **client.options.written(content=content)}
+    await client.call("put_object", key, large=len(data) > _SMALL, **said)
 
 
 async def put_if(
     client: S3Client,
     key: str,
-    data: bytes | bytearray,
-    *,
+    *data: Bytes,
     etag: str | None,
     metadata: Mapping[str, str] | None = None,
 ) -> str:
     """Replace the object that has this ETag, with None create one that is not there; the new ETag.
 
+    Its content is `data`, one after the other.
+
     Raises Unmet.
     """
     mine = uuid.uuid4().hex
     said: dict[str, Any] = {"IfNoneMatch": "*"} if etag is None else {"IfMatch": etag}
-    said |= {"Body": data, "Metadata": {**(metadata or {}), _WRITE: mine}}
+    said |= {"Body": Body(*data), "Metadata": {**(metadata or {}), _WRITE: mine}}
     said |= client.options.written(content=False)
+    large = len(said["Body"]) > _SMALL
     try:
-        answer = await _answered(lambda: client.call("put_object", key, large=len(data) > PART // 8, **said))
+        answer = await _answered(lambda: client.call("put_object", key, large=large, **said))
     except (Unmet, ObjectMissing) as error:
         if isinstance(error, Unmet) and error.retried and (found := await _of_write(client, key, mine)):
             return found
@@ -93,10 +95,9 @@ class Parts:
         self._key = key
         self._mine = uuid.uuid4().hex
 
-    async def add(self, data: bytes | bytearray) -> None:
+    async def add(self, data: Bytes) -> None:
         """One more part; raises UploadGone."""
-        said: dict[str, Any] = {"Body": data}
-        await self._add("upload_part", said)
+        await self._add("upload_part", {"Body": Body(data)})
 
     async def add_copy(self, source: str, etag: str, start: int, end: int) -> None:
         """One more part: the bytes `start` to `end` (exclusive) of an object; raises Unmet, ObjectMissing."""
@@ -154,10 +155,12 @@ class Parts:
         self.tags.append(str(answer.get("CopyPartResult", answer)["ETag"]))
 
 
-def cut(held: bytearray) -> tuple[bytes, bytearray]:
-    """A part, and what is left of what was held: only the part is in memory while it is sent."""
-    with memoryview(held) as view:
-        return bytes(view[:PART]), bytearray(view[PART:])
+def fill(held: bytearray, piece: Bytes) -> memoryview:
+    """Let a part hold what it has room for; what is left of the piece."""
+    view = memoryview(piece)
+    room = PART - len(held)
+    held += view[:room]
+    return view[room:]
 
 
 async def put_parts(client: S3Client, key: str, pieces: AsyncIterator[bytes]) -> int:
@@ -165,17 +168,16 @@ async def put_parts(client: S3Client, key: str, pieces: AsyncIterator[bytes]) ->
     parts, held, size = Parts(client, key), bytearray(), 0
     try:
         async for piece in pieces:
-            held += piece
             size += len(piece)
-            while len(held) > PART:
-                part, held = cut(held)
-                await parts.add(part)
-                del part  # while the next one fills
-        last, held = bytes(held), bytearray()
+            left = fill(held, piece)
+            while left:
+                await parts.add(held)
+                held.clear()
+                left = fill(held, left)
         if not parts.tags:
-            await put(client, key, last, content=True)
+            await put(client, key, held, content=True)
             return size
-        await parts.add(last)
+        await parts.add(held)
         await parts.complete()
     except (Unmet, UploadGone):
         await parts.abort()
@@ -188,15 +190,15 @@ async def put_parts(client: S3Client, key: str, pieces: AsyncIterator[bytes]) ->
 
 async def copy(client: S3Client, key: str, target: str, *, size: int, etag: str) -> None:
     """Give an object that has this ETag another key, too; raises Unmet or ObjectMissing where it has not."""
-    if size <= COPIED_WHOLE:
+    if size <= COPIED_AT_ONCE:
         said: dict[str, Any] = {"CopySource": _source(client, key), "CopySourceIfMatch": etag}
         said |= {"MetadataDirective": "REPLACE", "Metadata": {}, **client.options.written(content=True)}
         await _answered(lambda: client.call("copy_object", target, large=True, **said))
         return
     parts = Parts(client, target)
     try:
-        for start in range(0, size, _COPIED_PART):
-            await parts.add_copy(key, etag, start, min(start + _COPIED_PART, size))
+        for start in range(0, size, COPIED_AT_ONCE):
+            await parts.add_copy(key, etag, start, min(start + COPIED_AT_ONCE, size))
         await parts.complete()
     except UploadGone:
         raise _disturbed(client) from None

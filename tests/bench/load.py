@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from tests.bench.content import ACCEPT
 from tests.bench.peers import part
 from tests.real.process import succeed
 
@@ -31,3 +32,10 @@ def measure(url: str, *, accept: str = "", seconds: int = 3) -> Load:
     if not rate or not p99:
         raise RuntimeError(said)
     return Load(float(rate.group(1)), float(p99.group(1)) * _UNITS[p99.group(2)])
+
+
+def hot(url: str, *, blob: bool, seconds: int) -> Load:
+    """The same of a blob or a manifest that was asked for a second before."""
+    accept = "" if blob else ACCEPT
+    measure(url, accept=accept, seconds=1)
+    return measure(url, accept=accept, seconds=seconds)

@@ -8,8 +8,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from registry import keyring
 from tests.real import sidecargo
-from tests.real.process import Process, environment, free_port
+from tests.real.process import Process, Word, environment, free_port
+from tests.real.seaweed import ACCESS_KEY, REGION, SECRET_KEY, Bucket
 from tests.real.tools import where
 from tests.real.web import answers
 
@@ -20,11 +22,17 @@ _DISTRIBUTION_YAML = """\
 version: 0.1
 log: {{level: error, accesslog: {{disabled: true}}}}
 storage:
-  filesystem: {{rootdirectory: {folder}/data}}
+  {driver}
   delete: {{enabled: true}}
   cache: {{blobdescriptor: inmemory}}
 http: {{addr: 127.0.0.1:{port}}}
 """
+
+_ON_DISK = "filesystem: {{rootdirectory: {folder}/data}}"
+_IN_S3 = """\
+s3: {{region: {region}, regionendpoint: "{endpoint}", forcepathstyle: true, secure: false, v4auth: true,
+       accesskey: {access}, secretkey: {secret}, bucket: {bucket}, rootdirectory: /{prefix}}}
+  redirect: {{disable: true}}"""
 
 _NGINX_CONF = """\
 {user}
@@ -68,25 +76,41 @@ class PartMissing(Exception):
 
 
 @contextmanager
-def ours(folder: Path, workers: int) -> Iterator[Peer]:
-    """Sidecargo with its default settings and so many workers."""
+def ours(folder: Path, workers: int, bucket: Bucket | None = None) -> Iterator[Peer]:
+    """Sidecargo with its default settings and so many workers, on disk or in a bucket."""
     name = f"Sidecargo, {workers} worker{'s' if workers > 1 else ''}"
-    server = sidecargo.start(_made(folder), "--workers", str(workers))
+    flags: list[Word] = ["--workers", str(workers)]
+    if bucket:
+        keyring.write_new(_made(folder) / "signing.key")
+        flags += ["--storage", bucket.url, "--signing-key", folder / "signing.key"]
+    server = sidecargo.start(_made(folder), *flags, variables=bucket.variables if bucket else {})
     with _ending(server.process):
         yield Peer(name, server.host, server.process, folder)
 
 
 @contextmanager
-def distribution(folder: Path) -> Iterator[Peer]:
-    """distribution on its filesystem driver, with its in-memory cache, without an access log."""
+def distribution(folder: Path, bucket: Bucket | None = None) -> Iterator[Peer]:
+    """distribution on disk or in a bucket, with its in-memory cache, without an access log."""
     port = free_port()
+    driver = _in_s3(bucket) if bucket else _ON_DISK.format(folder=folder)
     config = _made(folder) / "config.yml"
-    config.write_text(_DISTRIBUTION_YAML.format(folder=folder, port=port))
+    config.write_text(_DISTRIBUTION_YAML.format(driver=driver, port=port))
     env = environment(OTEL_TRACES_EXPORTER="none")
     process = Process([part("distribution"), "serve", config], log=folder / "log", env=env)
     with _ending(process):
         process.wait_until(lambda: answers(f"http://127.0.0.1:{port}/v2/"))
         yield Peer(DISTRIBUTION, f"127.0.0.1:{port}", process, folder)
+
+
+def _in_s3(bucket: Bucket) -> str:
+    return _IN_S3.format(
+        region=REGION,
+        endpoint=bucket.endpoint,
+        access=ACCESS_KEY,
+        secret=SECRET_KEY,
+        bucket=bucket.name,
+        prefix=bucket.prefix,
+    )
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 """`make bench`: Sidecargo beside distribution and nginx, in one run on this machine.
 
-    python -m tests.bench.run [--rounds 3] [--seconds 3] [--size 1024]
+    python -m tests.bench.run [--only disk|s3] [--rounds 3] [--seconds 3] [--size 1024] [--crowd 200]
 
 Peers take turns within each round, because a machine is never equally quiet; a cell is the median
 of its rounds. Nothing is asserted: the aims stand beside the ratios, to be read.
@@ -11,241 +11,50 @@ from __future__ import annotations
 import argparse
 import os
 import platform
-import shutil
 import sys
 import tempfile
-import time
-from contextlib import ExitStack
 from pathlib import Path
 
-from registry.publish.inspect import inspect_module
-from tests.bench import listing, load, memory, peers, wire
-from tests.bench.peers import Peer
-from tests.bench.results import Results, Row
-from tests.real import dockerd, images
-from tests.real.dockerd import Docker
-from tests.real.tools import where
+from tests.bench import crowd, disk, peers, s3
+from tests.bench.results import Results
 
-REPOSITORY = "bench/plugin"
-ACCEPT = ", ".join(
-    (images.OCI_MANIFEST, images.OCI_INDEX, "application/vnd.docker.distribution.manifest.v2+json")
-)
-
-BY_TAG = Row("manifest by tag", "1/s", aim="≥ 8 × distribution")
-BY_TAG_P99 = Row("manifest by tag, p99", "ms", more_is_better=False, digits=2)
-BY_DIGEST = Row("manifest by digest", "1/s")
-BLOB = Row("blob of 1 MB", "1/s", aim="≥ 5 × distribution")
-PUSH = Row(
-    "docker push of a plugin of 2.7 MB, here checked and signed",
-    "ms",
-    more_is_better=False,
-    aim="≥ 1 × distribution",
-    digits=1,
-)
-PUSH_AT_ONCE = Row("the same, packed before and sent without a pause", "ms", more_is_better=False, digits=1)
-CHECK = Row("check of a module, by MB of it", "ms", more_is_better=False, aim="≤ 50 ms", digits=1)
-UP_WHOLE = Row("blob of {size} up, one PUT", "MB/s", aim="≥ 0.7 × distribution")
-UP_STREAMED = Row("blob of {size} up, PATCH", "MB/s", aim="≥ 0.7 × distribution")
-DOWN = Row("blob of {size} down", "MB/s", aim="≥ 0.7 × distribution")
-PAGE = Row(
-    f"page of {listing.PAGE} tags out of {listing.TAGS:,}",
-    "ms",
-    more_is_better=False,
-    aim="≤ 1/5 of distribution's",
-    digits=2,
-)
-PAGE_AFTER = Row("the same, when a tag has come since the last page", "ms", more_is_better=False, digits=2)
-MEMORY = Row("memory above idle, at most", "MB", more_is_better=False, aim="≤ 120 MB")
-START = Row("start to first answer", "s", more_is_better=False, aim="≤ 1 s", digits=2)
+SECTIONS = {"disk": ("On disk", disk.measure), "s3": ("From S3 (SeaweedFS on this machine)", s3.measure)}
 
 
 def main() -> int:
-    """Measure everything and print the table."""
+    """Measure everything that is asked for and print the tables."""
     options = _options()
-    results = Results()
-    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-        try:
-            _measure(Path(folder), results, options)
-        except peers.PartMissing as error:
-            print(f"error: {error}", file=sys.stderr)
-            return 2
+    tables = {}
+    for name in options.only or SECTIONS:
+        title, measure = SECTIONS[name]
+        tables[title] = Results()
+        with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+            try:
+                measure(Path(folder), tables[title], options)
+            except peers.PartMissing as error:
+                print(f"error: {error}", file=sys.stderr)
+                return 2
     print(f"\n{platform.machine()}, {os.cpu_count()} cores, shared with the client; ", end="")
     print(f"medians of {options.rounds} rounds; wrk with 1 thread and 64 connections.")
-    print("× N: so many times as good as N, with 1 and with 2 workers.\n")
-    print(results.markdown())
+    print("× N: so many times as good as N, with 1 and with 2 workers.")
+    for title, results in tables.items():
+        print(f"\n### {title}\n\n{results.markdown()}")
     return 0
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.run", description="Measure beside peers.")
+    parser.add_argument("--only", choices=SECTIONS, action="append", help="a part of it; several times: some")
     parser.add_argument("--rounds", type=int, default=3, help="how often each is measured")
     parser.add_argument("--seconds", type=int, default=3, help="how long wrk runs each time")
-    parser.add_argument("--size", type=int, default=1024, help="the large blob's size in MiB")
+    parser.add_argument("--size", type=int, default=1024, help="the large blob's size in MiB, on disk")
+    parser.add_argument(
+        "--crowd",
+        type=int,
+        default=200,
+        help=f"the size of each of {crowd.UPLOADS} blobs sent to S3 at a time, in MB; 0: none",
+    )
     return parser.parse_args()
-
-
-def _measure(folder: Path, results: Results, options: argparse.Namespace) -> None:
-    module = peers.part("plugin").read_bytes()
-    blob = os.urandom(1_000_000)
-    packed = images.layer("plugin.wasm", module)
-    config = images.config([packed])
-    manifest = images.manifest(config, [packed])
-    paths = {
-        BY_TAG: f"/v2/{REPOSITORY}/manifests/v1",
-        BY_DIGEST: f"/v2/{REPOSITORY}/manifests/{wire.digest_of(manifest)}",
-        BLOB: f"/v2/{REPOSITORY}/blobs/{wire.digest_of(blob)}",
-    }
-    with ExitStack() as running:
-        registries = [
-            running.enter_context(peers.ours(folder / "ours-1", 1)),
-            running.enter_context(peers.ours(folder / "ours-2", 2)),
-            running.enter_context(peers.distribution(folder / "distribution")),
-        ]
-        files = {paths[BY_TAG]: manifest, paths[BY_DIGEST]: manifest, paths[BLOB]: blob}
-        static = running.enter_context(peers.nginx(folder / "nginx", files))
-        for peer in registries:
-            with wire.connected(peer.host) as connection:
-                for content in (packed, config, blob):
-                    wire.push_blob(connection, REPOSITORY, content)
-                wire.push_manifest(connection, REPOSITORY, "v1", manifest)
-        for turn in range(options.rounds):
-            _say(f"round {turn + 1} of {options.rounds}: load")
-            _load(results, [*registries, static], paths, options.seconds)
-        docker = _docker(running)
-        for turn in range(options.rounds):
-            _say(f"round {turn + 1} of {options.rounds}: pushes")
-            _pushes(results, registries, module, turn)
-            if docker:
-                _docker_pushes(results, registries, docker, module, folder / f"push-{turn}")
-        for _ in range(options.rounds):
-            began = time.perf_counter()
-            assert inspect_module(module).ok
-            results.add(CHECK, registries[0].name, (time.perf_counter() - began) * 1e9 / len(module))
-        _say(f"{listing.TAGS:,} tags")
-        for peer in registries:
-            listing.fill(peer)
-        time.sleep(3)  # a folder that changed just now is read each time
-        for row, measure in ((PAGE, listing.page), (PAGE_AFTER, listing.page_after_a_push)):
-            for _ in range(options.rounds):
-                for peer in registries:
-                    results.add(row, peer.name, measure(peer))
-        large = folder / "large"
-        _random_file(large, options.size)
-        for turn in range(options.rounds):
-            _say(f"round {turn + 1} of {options.rounds}: {options.size} MiB up and down")
-            for peer in registries:
-                _large(results, peer, large)
-        large.unlink()
-    for turn in range(options.rounds):
-        _say(f"round {turn + 1} of {options.rounds}: starts")
-        _starts(results, folder, turn)
-
-
-def _load(results: Results, servers: list[Peer], paths: dict[Row, str], seconds: int) -> None:
-    for row, path in paths.items():
-        for peer in servers:
-            url, accept = f"http://{peer.host}{path}", "" if row is BLOB else ACCEPT
-            load.measure(url, accept=accept, seconds=1)  # hot from here on
-            taken = load.measure(url, accept=accept, seconds=seconds)
-            results.add(row, peer.name, taken.rate)
-            if row is BY_TAG:
-                results.add(BY_TAG_P99, peer.name, taken.p99)
-
-
-def _docker(running: ExitStack) -> Docker | None:
-    """A docker daemon of our own, where one can be had."""
-    if os.geteuid() != 0 or not isinstance(where("dockerd"), Path):
-        _say("no docker daemon of our own (it needs root): docker push is not measured")
-        return None
-    docker = dockerd.start(Path(tempfile.mkdtemp(prefix="bench-")) / "docker")
-    running.callback(docker.stop)
-    return docker
-
-
-def _docker_pushes(
-    results: Results, servers: list[Peer], docker: Docker, module: bytes, folder: Path
-) -> None:
-    for number in range(5):
-        context = folder / str(number)
-        context.mkdir(parents=True)
-        (context / "main.wasm").write_bytes(_renamed(module, context.as_posix()))
-        (context / "Dockerfile").write_text("FROM scratch\nCOPY main.wasm ./plugin.wasm\n")
-        first = number % len(servers)  # docker knows a layer better once it was pushed somewhere
-        for peer in (*servers[first:], *servers[:first]):
-            image = f"{peer.host}/bench/docker:{folder.name}-{number}"
-            docker.succeed("build", "-q", "-t", image, context)
-            began = time.perf_counter()
-            docker.succeed("push", image)
-            results.add(PUSH, peer.name, (time.perf_counter() - began) * 1000)
-
-
-def _pushes(results: Results, servers: list[Peer], module: bytes, turn: int) -> None:
-    for number in range(5):
-        packed = images.layer("plugin.wasm", _renamed(module, f"push-{turn}-{number}"))
-        config = images.config([packed])
-        manifest = images.manifest(config, [packed])
-        for peer in servers:
-            with wire.connected(peer.host) as connection:
-                began = time.perf_counter()
-                wire.push_blob(connection, REPOSITORY, packed)
-                wire.push_blob(connection, REPOSITORY, config)
-                wire.push_manifest(connection, REPOSITORY, f"push-{turn}-{number}", manifest)
-                results.add(PUSH_AT_ONCE, peer.name, (time.perf_counter() - began) * 1000)
-
-
-def _renamed(module: bytes, name: str) -> bytes:
-    """The module with a custom section of its own, which makes a push one of new content."""
-    title = name.encode()[-100:]
-    return module + bytes([0, len(title) + 1, len(title)]) + title
-
-
-def _large(results: Results, peer: Peer, file: Path) -> None:
-    size = file.stat().st_size
-    idle = memory.resident(peer.process.pid)
-    memory.forget_peak(peer.process.pid)
-    for row, upload in ((UP_WHOLE, wire.upload_whole), (UP_STREAMED, wire.upload_streamed)):
-        digest = _changed(file)
-        os.sync()  # what others wrote before is not written at this one's expense
-        results.add(_sized(row, size), peer.name, size / 1e6 / upload(peer.host, REPOSITORY, file, digest))
-    os.sync()
-    seconds = wire.download(peer.host, REPOSITORY, digest, size)
-    results.add(_sized(DOWN, size), peer.name, size / 1e6 / seconds)
-    results.add(MEMORY, peer.name, (memory.peak(peer.process.pid) - idle) / 1e6)
-
-
-def _starts(results: Results, folder: Path, turn: int) -> None:
-    for name, start in (
-        ("one", lambda at: peers.ours(at, 1)),
-        ("two", lambda at: peers.ours(at, 2)),
-        ("distribution", peers.distribution),
-    ):
-        at = folder / f"start-{name}-{turn}"
-        began = time.perf_counter()
-        with start(at) as peer:
-            results.add(START, peer.name, time.perf_counter() - began)
-        shutil.rmtree(at)
-
-
-def _random_file(file: Path, mebibytes: int) -> None:
-    with file.open("wb") as out:
-        for _ in range(mebibytes):
-            out.write(os.urandom(1 << 20))
-
-
-def _changed(file: Path) -> str:
-    """Make the file one that nobody has yet; returns its digest."""
-    with file.open("r+b") as changed:
-        changed.write(os.urandom(16))
-    return wire.digest_of_file(file)
-
-
-def _sized(row: Row, size: int) -> Row:
-    shown = f"{size >> 30} GiB" if size >= 1 << 30 else f"{size >> 20} MiB"
-    return Row(row.name.format(size=shown), row.unit, row.more_is_better, row.aim, row.digits)
-
-
-def _say(what: str) -> None:
-    print(what, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -55,22 +55,25 @@ def push_manifest(
     _expect(connection, "PUT", f"/v2/{repository}/manifests/{reference}", 201, body=body, headers=headers)
 
 
-def upload_whole(host: str, repository: str, file: Path, digest: str) -> float:
-    """One monolithic PUT of a file; returns its seconds."""
+def upload_whole(host: str, repository: str, file: Path, digest: str, end: bytes = b"") -> float:
+    """One monolithic PUT of a file and an end to it; returns its seconds."""
     with connected(host) as connection:
         location = _with_digest(_begin(connection, repository), digest)
         began = time.perf_counter()
-        _send_file(connection, "PUT", location, file)
+        _send_file(connection, "PUT", location, file, end)
         _take(connection, 201)
         return time.perf_counter() - began
 
 
-def upload_streamed(host: str, repository: str, file: Path, digest: str) -> float:
-    """One PATCH of a file in chunks, as docker sends it, and the closing PUT; returns the seconds of both."""
+def upload_streamed(host: str, repository: str, file: Path, digest: str, end: bytes = b"") -> float:
+    """One PATCH of a file and an end to it in chunks, as docker sends it, and the closing PUT.
+
+    Returns the seconds of both.
+    """
     with connected(host) as connection:
         location = _begin(connection, repository)
         began = time.perf_counter()
-        _send_chunked(connection, "PATCH", location, file)
+        _send_chunked(connection, "PATCH", location, file, end)
         location = _location(_take(connection, 202))
         _expect(connection, "PUT", _with_digest(location, digest), 201)
         return time.perf_counter() - began
@@ -96,16 +99,21 @@ def _begin(connection: http.client.HTTPConnection, repository: str) -> str:
     return _location(_expect(connection, "POST", f"/v2/{repository}/blobs/uploads/", 202))
 
 
-def _send_file(connection: http.client.HTTPConnection, method: str, path: str, file: Path) -> None:
+def _send_file(
+    connection: http.client.HTTPConnection, method: str, path: str, file: Path, end: bytes
+) -> None:
     connection.putrequest(method, path)
     connection.putheader("Content-Type", "application/octet-stream")
-    connection.putheader("Content-Length", str(file.stat().st_size))
+    connection.putheader("Content-Length", str(file.stat().st_size + len(end)))
     connection.endheaders()
     with file.open("rb") as source:
         connection.sock.sendfile(source)
+    connection.sock.sendall(end)
 
 
-def _send_chunked(connection: http.client.HTTPConnection, method: str, path: str, file: Path) -> None:
+def _send_chunked(
+    connection: http.client.HTTPConnection, method: str, path: str, file: Path, end: bytes
+) -> None:
     connection.putrequest(method, path)
     connection.putheader("Content-Type", "application/octet-stream")
     connection.putheader("Transfer-Encoding", "chunked")
@@ -113,6 +121,8 @@ def _send_chunked(connection: http.client.HTTPConnection, method: str, path: str
     with file.open("rb") as source:
         while piece := source.read(_DOCKER_CHUNK):
             connection.sock.sendall(b"%x\r\n%b\r\n" % (len(piece), piece))
+    if end:
+        connection.sock.sendall(b"%x\r\n%b\r\n" % (len(end), end))
     connection.sock.sendall(b"0\r\n\r\n")
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from tests.real.process import Process, Word, environment, free_port
 from tests.real.tools import ROOT
@@ -36,10 +38,17 @@ class Sidecargo:
         return path
 
 
-def start(folder: Path, *flags: Word, port: int | None = None, settings: Path | None = None) -> Sidecargo:
+def start(
+    folder: Path,
+    *flags: Word,
+    port: int | None = None,
+    settings: Path | None = None,
+    variables: Mapping[str, str] = MappingProxyType({}),
+) -> Sidecargo:
     """Start a server on `folder`/data at 127.0.0.1 and wait until it answers.
 
-    `flags` go to `serve`, `settings` is a file for `--config`; the log is `folder`/sidecargo.log.
+    `flags` go to `serve`, `settings` is a file for `--config`, `variables` are set for it; the log is
+    `folder`/sidecargo.log.
     """
     port = port or free_port()
     command: list[Word] = [sys.executable, "-m", "registry", "serve", "--port", str(port)]
@@ -50,7 +59,7 @@ def start(folder: Path, *flags: Word, port: int | None = None, settings: Path | 
         command,
         log=folder / "sidecargo.log",
         folder=folder,
-        env=environment(PYTHONPATH=str(ROOT), PYTHONUNBUFFERED="1"),
+        env=environment(PYTHONPATH=str(ROOT), PYTHONUNBUFFERED="1", **variables),
     )
     server = Sidecargo(f"127.0.0.1:{port}", folder, process)
     process.wait_until(lambda: answers(f"{server.url}/v2/"))

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import re
 import threading
 import time
@@ -12,10 +13,13 @@ import pytest
 
 from storage.driver import CHUNK
 from storage.errors import StoreUnavailable
-from storage.s3.client import THREADS, S3Client, S3Options, finished
+from storage.s3 import writes
+from storage.s3.body import Body
+from storage.s3.client import COPIES, THREADS, S3Client, S3Options, finished
 from storage.s3.driver import S3Driver
 from tests.real.process import free_port
 from tests.real.seaweed import Bucket
+from tests.storage.s3 import faults
 from tests.storage.s3.faults import Wire
 from tests.storage.streams import collect, pieces
 
@@ -149,6 +153,18 @@ async def test_threads_are_bounded(bucket: Bucket, s3_driver: Open) -> None:
 
 
 @pytest.mark.real
+async def test_copies_take_turns(bucket: Bucket, s3_driver: Open) -> None:
+    driver = s3_driver(S3Options(bucket.name, bucket.prefix))
+    before = threading.active_count()
+    await asyncio.gather(*(driver.put(f"a/{at}", b"x") for at in range(2 * COPIES)))
+    etag = (await driver.client.call("head_object", "a/0"))["ETag"]
+    put = threading.active_count()
+    copies = (writes.copy(driver.client, f"a/{at}", f"b/{at}", size=1, etag=etag) for at in range(2 * COPIES))
+    await asyncio.gather(*copies)
+    assert threading.active_count() - put == COPIES < put - before
+
+
+@pytest.mark.real
 async def test_a_bucket_that_is_not_there(bucket: Bucket, s3_driver: Open) -> None:
     with pytest.raises(StoreUnavailable, match="there is no bucket for s3://no-such-bucket"):
         await s3_driver(S3Options("no-such-bucket")).get("a/b")
@@ -269,3 +285,29 @@ async def test_finished_is_awaited_to_the_end() -> None:
     with pytest.raises(asyncio.CancelledError):
         await task
     assert done == [1, 1]
+
+
+@pytest.mark.usefixtures("alone")
+@pytest.mark.parametrize("endpoint", ["http://127.0.0.1:1", "https://127.0.0.1:1"])
+async def test_a_body_goes_as_it_is_with_its_checksum(
+    s3_driver: Open, monkeypatch: pytest.MonkeyPatch, endpoint: str
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
+    driver = s3_driver(S3Options("bucket"))
+    sent: list[Any] = []
+
+    def send(request: Any) -> Any:
+        assert isinstance(request.body, Body)
+        sent.append((request.body.read(), request.headers))
+        return faults.answers(403, "AccessDenied")(request)
+
+    Wire(driver).disturb("PutObject", send, send, send)
+    held = Body(bytearray(b"con"), b"tent")
+    for body in (b"content", held, held):
+        with pytest.raises(StoreUnavailable):
+            await driver.client.call("put_object", "x", Body=body)
+    for content, headers in sent:
+        assert content == b"content"
+        assert headers["x-amz-checksum-crc32"] == b"/sUwqQ=="
+        assert headers["X-Amz-Content-SHA256"] == hashlib.sha256(b"content").hexdigest().encode()
+        assert not {"Content-Encoding", "Transfer-Encoding", "X-Amz-Trailer"} & set(headers)

@@ -145,3 +145,25 @@ async def test_a_part_that_could_not_be_sent_still_counts(driver: S3Driver) -> N
     assert await driver.extend("u/1", len(data), pieces(b"!")) == len(data) + 1
     await driver.publish("u/1", "b/x", len(data) + 1)
     assert await collect(driver.read("b/x")) == data + b"!"
+
+
+async def test_what_could_not_be_read_is_not_written_anew(driver: S3Driver) -> None:
+    begun = await form.create(driver.client, "u/1")
+    before = await form.write_plain(driver.client, "u/1", begun, b"before")
+    writer = Writer(driver.client, "u/1", before)
+    Wire(driver).disturb("GetObject", *[faults.answers(500, "InternalError")] * 4)
+    with pytest.raises(StoreUnavailable):
+        await writer.add(b"more")
+    assert await writer.give_up() == before
+    assert await driver.get("u/1") == b"before"
+
+
+async def test_what_could_not_be_reopened_stays_whole(driver: S3Driver, bucket: Bucket) -> None:
+    begun = await form.create(driver.client, "u/1")
+    before = await form.write_plain(driver.client, "u/1", begun, bytes(PART + 1))
+    writer = Writer(driver.client, "u/1", before)
+    Wire(driver).disturb("UploadPartCopy", *[faults.answers(500, "InternalError")] * 4)
+    with pytest.raises(StoreUnavailable):
+        await writer.add(b"more")
+    assert await writer.give_up() == before
+    assert (await form.look(driver.client, "u/1"), bucket.multiparts()) == (before, [])

@@ -206,8 +206,7 @@ async def test_no_more_parts_than_s3_takes(driver: S3Driver, monkeypatch: pytest
 async def test_a_large_copy_is_made_of_parts(
     driver: S3Driver, wire: Wire, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(writes, "COPIED_WHOLE", PART)
-    monkeypatch.setattr(writes, "_COPIED_PART", PART)
+    monkeypatch.setattr(writes, "COPIED_AT_ONCE", PART)
     await driver.put_stream("a/b", pieces(BIG))
     wire.forget()
     assert await driver.move("a/b", "t/b")
@@ -221,7 +220,7 @@ async def test_only_what_is_meant_is_copied(
     driver: S3Driver, bucket: Bucket, whole: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if not whole:
-        monkeypatch.setattr(writes, "COPIED_WHOLE", 0)
+        monkeypatch.setattr(writes, "COPIED_AT_ONCE", 1)
     await driver.put("a/b", b"new")
     with pytest.raises(Unmet):
         await writes.copy(driver.client, "a/b", "t/b", size=3, etag='"another"')
