@@ -19,7 +19,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.response import StreamingBody
 
-from storage.s3.errors import BODY_FAILURES, told, told_by_client
+from storage.s3.errors import BODY_FAILURES, ERROR_FAILURES, told, told_by_client
 
 THREADS = 32
 """Calls for small objects at a time; as many again move large bodies."""
@@ -28,6 +28,7 @@ _CONNECT_SECONDS = 3
 _READ_SECONDS = 20
 _ATTEMPTS = 4
 _BODY_ATTEMPTS = 3
+_READS = ("get_", "head_", "list_")
 
 T = TypeVar("T")
 
@@ -80,8 +81,7 @@ class S3Client:
         Once begun, a call that writes is awaited to its end also when the caller is cancelled.
         """
         work = self._in_thread(lambda: self._call(operation, key, said), large=large)
-        reads = operation.startswith(("get_", "head_", "list_"))
-        return await (work if reads else finished(work))
+        return await (work if operation.startswith(_READS) else finished(work))
 
     async def get(self, key: str, **said: Any) -> tuple[bytes, Any]:
         """A small object whole, and the answer that brought it."""
@@ -127,12 +127,18 @@ class S3Client:
         where = {"Bucket": self.options.bucket}
         if key is not None:
             where["Key"] = self.options.prefix + key
-        try:
-            return getattr(self.boto, operation)(**where, **said)
-        except ClientError as error:
-            raise told_by_client(error, self.options.shown, key) from None
-        except (BotoCoreError, OSError) as error:
-            raise told(error, self.options.shown) from None
+        left = _BODY_ATTEMPTS if operation.startswith(_READS) else 1
+        while True:
+            left -= 1
+            try:
+                return getattr(self.boto, operation)(**where, **said)
+            except ClientError as error:
+                raise told_by_client(error, self.options.shown, key) from None
+            except ERROR_FAILURES as error:
+                if not left:
+                    raise told(error, self.options.shown) from None
+            except (BotoCoreError, OSError) as error:
+                raise told(error, self.options.shown) from None
 
 
 def retried(answer: Any) -> bool:

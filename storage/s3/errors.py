@@ -10,12 +10,16 @@ from typing import Any
 
 from botocore import exceptions as boto
 from botocore.exceptions import ClientError
+from urllib3.exceptions import HTTPError
 
 from storage.driver import ObjectMissing
 from storage.errors import StoreFull, StoreUnavailable
 
 BODY_FAILURES = (boto.HTTPClientError, boto.IncompleteReadError, HTTPException, OSError)
 """What reading a body raises when its connection breaks."""
+
+ERROR_FAILURES = (HTTPError,)
+"""What a call raises that would open a body, when the error that comes instead breaks off."""
 
 
 class Unmet(Exception):
