@@ -133,7 +133,8 @@ class S3Client:
             try:
                 return getattr(self.boto, operation)(**where, **said)
             except ClientError as error:
-                raise told_by_client(error, self.options.shown, key) from None
+                removes = operation == "delete_object"
+                raise told_by_client(error, self.options.shown, key, removes=removes) from None
             except ERROR_FAILURES as error:
                 if not left:
                     raise told(error, self.options.shown) from None
