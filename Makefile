@@ -5,6 +5,7 @@ PORT ?= 5000
 STORAGE ?= ./data
 INPUTS ?= 100000
 KILLS ?= 500
+OUTAGES ?= 20
 BIN := .venv/bin
 COMPILE := $(BIN)/pip-compile --generate-hashes --no-emit-index-url --no-emit-find-links --no-header \
 	--strip-extras --allow-unsafe --quiet
@@ -39,8 +40,10 @@ fuzz: .venv/developing ## 100,000 inputs of each kind that no tool would write (
 	@.ci/tools
 	SIDECARGO_FUZZ=$(INPUTS) $(BIN)/python -m pytest -q -o faulthandler_timeout=0 tests/fuzz
 
-soak: .venv/developing ## what must hold for hours: 500 kills (KILLS=…) while eight writers push
+soak: .venv/developing ## what must hold for hours: 500 kills (KILLS=…), 20 failures of S3 (OUTAGES=…)
+	@.ci/tools
 	SIDECARGO_KILLS=$(KILLS) $(BIN)/python -m pytest -q -o faulthandler_timeout=0 tests/crash/test_kill.py
+	SIDECARGO_OUTAGES=$(OUTAGES) $(BIN)/python -m pytest -q -o faulthandler_timeout=0 tests/outages
 
 bench: .venv/developing ## the figures on disk and from S3, beside distribution and nginx
 	@.ci/tools

@@ -30,6 +30,9 @@ BACKLOG = 4096
 SEND_BUFFER = 128 << 10
 """Bytes of answers that the kernel holds for a connection (it doubles them for its own needs)."""
 
+WORKER_SECONDS = 60
+"""How long a worker may say nothing before it is replaced: on a busy machine it takes long to start."""
+
 _KEEP_ALIVE_SECONDS = 120  # longer than Go's clients keep an idle connection (90 s): they close first
 
 Wire = Callable[[Any, int | None], tuple[Starlette, type[HttpToolsProtocol]]]
@@ -53,6 +56,7 @@ class Worker(uvicorn.Config):
             backlog=BACKLOG,
             timeout_keep_alive=_KEEP_ALIVE_SECONDS,
             timeout_graceful_shutdown=GRACE_SECONDS,
+            timeout_worker_healthcheck=WORKER_SECONDS,
         )
         self._wire = wire
         self._supervisor = os.getpid() if workers > 1 else None

@@ -122,12 +122,11 @@ class Asking:
 
     async def sweep(self, before: float) -> None:
         """See `storage.driver.Driver`."""
-        await self._ask(lambda: self._driver.sweep(before))
+        await self._write({}, lambda: self._driver.sweep(before))
 
-    async def _ask(self, call: Callable[[], Awaitable[T]]) -> T:
+    async def _ask(self, question: Callable[[], Awaitable[T]]) -> T:
         self._admit()
-        with self._circuit.calling():
-            return await call()
+        return await self._circuit.ask(question)
 
     async def _write(self, left: Mapping[str, bytes | None], call: Callable[[], Awaitable[T]]) -> T:
         self._admit()

@@ -8,6 +8,8 @@ import logging
 import math
 import time
 from collections.abc import Awaitable, Callable, Iterator
+from types import NoneType
+from typing import TypeVar
 
 from storage.driver import ObjectChanged, ObjectExists, ObjectMissing, StageBusy, StageMoved
 from storage.errors import StoreFull, StoreUnavailable
@@ -20,8 +22,13 @@ LEAST = 1.0
 MOST = 10.0
 """Seconds between probes, at most."""
 
+PATIENCE = 5.0
+"""Seconds for which a small question waits while the store answers nothing: its time-outs are far longer."""
+
 # What only a store that works can answer.
 _ANSWERS = (ObjectMissing, ObjectExists, ObjectChanged, StageBusy, StageMoved, StoreFull)
+
+T = TypeVar("T")
 
 
 class Circuit:
@@ -29,7 +36,8 @@ class Circuit:
 
     While it is open nobody waits for the store's time-outs: whoever comes is refused, and one `probe` at
     a time goes out in the background, begun by somebody who comes when it is due. A failure of a call
-    during which the store has answered others says nothing of the store and opens nothing.
+    during which the store has answered others says nothing of the store and opens nothing. A store that
+    takes questions and is silent has failed, too.
 
     `failures` only grows: calls that ended in StoreUnavailable.
     """
@@ -73,13 +81,35 @@ class Circuit:
         if self._opened is not None and self._probing is None and self._clock() >= self._due:
             self._probing = asyncio.get_running_loop().create_task(self._try())
 
+    async def ask(self, question: Callable[[], Awaitable[T]]) -> T:
+        """The answer to a small question that changes nothing; how it ends is noted.
+
+        Raises StoreUnavailable also when the store is silent. Its answer closes the circuit when it comes.
+        """
+        began = since = self._clock()
+        asking = asyncio.ensure_future(question())
+        try:
+            while not (await asyncio.wait((asking,), timeout=PATIENCE))[0]:
+                if self._is_silent(since):
+                    asking.add_done_callback(self._late)
+                    error = StoreUnavailable("the store is silent.", fix="Try again a little later.")
+                    self._fail(since, error)
+                    raise error
+                since = self._clock()
+        except asyncio.CancelledError:
+            asking.cancel()
+            await asyncio.gather(asking, return_exceptions=True)
+            raise
+        with self.calling(began):
+            return asking.result()
+
     @contextlib.contextmanager
-    def calling(self) -> Iterator[None]:
-        """A call of the store: how it ends is noted.
+    def calling(self, began: float | None = None) -> Iterator[None]:
+        """A call of the store that began now, or then: how it ends is noted.
 
         What is not the store's, as a source that ends early or a cancellation, says nothing.
         """
-        began = self._clock()
+        began = self._clock() if began is None else began
         try:
             yield
         except StoreUnavailable as error:
@@ -99,13 +129,20 @@ class Circuit:
 
     async def _try(self) -> None:
         try:
-            with contextlib.suppress(StoreUnavailable, *_ANSWERS), self.calling():
-                await self._probe()
+            with contextlib.suppress(StoreUnavailable, *_ANSWERS):
+                await self.ask(self._probe)
         finally:
             self._probing = None
             if self._opened is not None:
                 self._wait = min(2 * self._wait, MOST)
                 self._due = self._clock() + self._wait
+
+    def _is_silent(self, since: float) -> bool:
+        return self._answered is None or self._answered <= since
+
+    def _late(self, asking: asyncio.Future[T]) -> None:
+        if not asking.cancelled() and isinstance(asking.exception(), (NoneType, *_ANSWERS)):
+            self._succeed()
 
     def _succeed(self) -> None:
         now = self._answered = self._clock()
@@ -115,7 +152,7 @@ class Circuit:
 
     def _fail(self, began: float, error: StoreUnavailable) -> None:
         self.failures += 1
-        if self._opened is None and (self._answered is None or self._answered <= began):
+        if self._opened is None and self._is_silent(began):
             self._opened = self._clock()
             self._wait = LEAST
             self._due = self._opened + LEAST

@@ -227,8 +227,7 @@ class Remembered(Asking):
         self, place: Place, fetch: Callable[[str], Awaitable[object]], began: float
     ) -> Seen[object]:
         try:
-            with self._circuit.calling():
-                seen = Seen(await fetch(place[1]), began)
+            seen = Seen(await self._circuit.ask(lambda: fetch(place[1])), began)
             self._memory.land(place, seen)
             return seen
         finally:

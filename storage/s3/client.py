@@ -22,7 +22,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from botocore.response import StreamingBody
 
 from storage.s3.body import Body, Bytes
-from storage.s3.errors import BODY_FAILURES, told, told_by_client
+from storage.s3.errors import BODY_FAILURES, ERROR_FAILURES, told, told_by_client
 
 THREADS = 32
 """Calls for small objects at a time; as many again move large bodies."""
@@ -35,6 +35,7 @@ _CONNECT_SECONDS = 3
 _READ_SECONDS = 20
 _ATTEMPTS = 4
 _BODY_ATTEMPTS = 3
+_READS = ("get_", "head_", "list_")
 
 T = TypeVar("T")
 
@@ -89,8 +90,7 @@ class S3Client:
         """
         pool = self._copies if operation in _COPY else self._large if large else self._small
         work = _in_thread(pool, lambda: self._call(operation, key, said))
-        reads = operation.startswith(("get_", "head_", "list_"))
-        return await (work if reads else finished(work))
+        return await (work if operation.startswith(_READS) else finished(work))
 
     async def get(self, key: str, **said: Any) -> tuple[bytes, Any]:
         """A small object whole, and the answer that brought it."""
@@ -131,7 +131,7 @@ class S3Client:
                 url: str = self.boto.generate_presigned_url("get_object", {**where, **said}, seconds)
                 return url
 
-        return await self._in_thread(sign)
+        return await _in_thread(self._small, sign)
 
     async def step(self, work: Callable[[], T]) -> T:
         """The result of a step with an open body, awaited to its end; raises BODY_FAILURES."""
@@ -150,16 +150,25 @@ class S3Client:
             where["Key"] = self.options.prefix + key
         if "Body" in said:
             said |= _checked(said["Body"])
-        with self._telling(key):
-            return getattr(self.boto, operation)(**where, **said)
+        left = _BODY_ATTEMPTS if operation.startswith(_READS) else 1
+        while True:
+            left -= 1
+            try:
+                with self._telling(key, removes=operation == "delete_object"):
+                    return getattr(self.boto, operation)(**where, **said)
+            except ERROR_FAILURES as error:
+                if not left:
+                    raise told(error, self.options.shown) from None
 
     @contextlib.contextmanager
-    def _telling(self, key: str | None) -> Iterator[None]:
-        """What boto3 raises, as ours."""
+    def _telling(self, key: str | None, *, removes: bool = False) -> Iterator[None]:
+        """What boto3 raises, as ours; what breaks off in the body of an error is left."""
         try:
             yield
         except ClientError as error:
-            raise told_by_client(error, self.options.shown, key) from None
+            raise told_by_client(error, self.options.shown, key, removes=removes) from None
+        except ERROR_FAILURES:
+            raise
         except (BotoCoreError, OSError) as error:
             raise told(error, self.options.shown) from None
 

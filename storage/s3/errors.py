@@ -10,12 +10,16 @@ from typing import Any
 
 from botocore import exceptions as boto
 from botocore.exceptions import ClientError
+from urllib3.exceptions import HTTPError
 
 from storage.driver import ObjectMissing
 from storage.errors import StoreFull, StoreUnavailable
 
 BODY_FAILURES = (boto.HTTPClientError, boto.IncompleteReadError, HTTPException, OSError)
 """What reading a body raises when its connection breaks."""
+
+ERROR_FAILURES = (HTTPError,)
+"""What a call raises that would open a body, when the error that comes instead breaks off."""
 
 
 class Unmet(Exception):
@@ -71,8 +75,11 @@ _FIX_REGION = "Set AWS_DEFAULT_REGION to the bucket's region."
 _FIX_LATER = "Try again a little later."
 
 
-def told_by_client(error: ClientError, place: str, key: str | None) -> Exception:
-    """What an error that the store has answered means; `key` is the object that it is about, if any."""
+def told_by_client(error: ClientError, place: str, key: str | None, *, removes: bool = False) -> Exception:
+    """What an error that the store has answered means; `key` is the object that it is about, if any.
+
+    To who `removes` an object that is gone some stores say so, and some that the condition is not met.
+    """
     response: Any = error.response
     code = str(response.get("Error", {}).get("Code", ""))
     about = response.get("ResponseMetadata", {})
@@ -85,7 +92,7 @@ def told_by_client(error: ClientError, place: str, key: str | None) -> Exception
             f"there is no bucket for {place}.", fix="Create it, or correct storage.url or AWS_ENDPOINT_URL."
         )
     if code in _MISSING and key is not None:
-        return ObjectMissing(key)
+        return Unmet(retried=retried) if removes else ObjectMissing(key)
     if status == 412 or code == "PreconditionFailed":
         return Unmet(retried=retried)
     if status == 409 and code in ("ConditionalRequestConflict", "OperationAborted", "409"):

@@ -175,7 +175,7 @@ class Writer:
         return fill(self._held, bytes(rest) + came)
 
     async def _write(self, step: Callable[[], Awaitable[Stage]]) -> Stage:
-        """A write, where the object stands as it was seen last; else raises _Elsewhere at first, then Lost."""
+        """A write, where the object stands as it was seen last; raises _Elsewhere first, then Lost."""
         try:
             with _as_lost():
                 stage = await finished(step())

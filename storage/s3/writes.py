@@ -72,10 +72,7 @@ async def delete_if(client: S3Client, key: str, etag: str = "*") -> bool:
     """Remove the object that has this ETag; whether there was one. Raises Unmet for another one."""
     try:
         await _answered(lambda: client.call("delete_object", key, IfMatch=etag))
-    except ObjectMissing:
-        return False
     except Unmet as unmet:
-        # Some stores say of an object that is gone that the condition is not met.
         if etag != "*" and await _is_there(client, key):
             raise
         return unmet.retried

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import signal
@@ -15,14 +14,12 @@ from pathlib import Path
 
 import pytest
 
-from registry.signing import cosign
-from storage.digest import Digest
-from tests.crash.served import hashed
+from tests.crash import history
 from tests.crash.writer import Known, Writer
 from tests.real import sidecargo
 from tests.real.process import free_port
 from tests.real.sidecargo import Sidecargo
-from tests.registry.talk import Answer, Connection, Registry, eventually, family
+from tests.registry.talk import Registry, eventually, family
 
 KILLS = int(os.environ.get("SIDECARGO_KILLS", "0"))
 """How many kills `make soak` asks for; 0 in an ordinary run."""
@@ -58,76 +55,7 @@ class History:
 
     def check(self, key: bytes) -> None:
         """All that was acknowledged is there and whole; what is in doubt is settled by a look."""
-        with ThreadPoolExecutor(4) as pool:
-            for checked in [pool.submit(self._check, known, key) for known in self.known]:
-                checked.result()
-
-    def _check(self, known: Known, key: bytes) -> None:
-        with Connection(self.registry.host) as connection:
-            look = Look(connection, self.registry.base, key)
-            for tag in {*known.tags, *known.possible}:
-                named = look.tag(tag)
-                expected = {known.tags.get(tag), known.possible.get(tag, known.tags.get(tag))}
-                assert named in expected, f"{tag} names {named}, not one of {expected}"
-                known.tags[tag] = named
-            tagged = {digest for digest in known.tags.values() if digest}
-            for digest, shape in {**known.images, **known.doubtful}.items():
-                is_there = look.image(digest, shape.body)
-                acknowledged = digest in known.images and digest not in known.doubtful
-                assert is_there or not (acknowledged or digest in tagged), f"{digest} is gone"
-                if acknowledged or digest in tagged:
-                    look.signed(digest)
-                    known.images[digest] = shape
-                elif not is_there:
-                    known.images.pop(digest, None)
-            assert tagged <= set(known.images)
-        known.doubtful.clear()
-        known.possible.clear()
-
-
-@dataclass(frozen=True, slots=True)
-class Look:
-    """Pulls, in which every body is held against its digest."""
-
-    connection: Connection
-    base: str
-    key: bytes
-
-    def get(self, path: str) -> Answer:
-        answer = self.connection.ask("GET", f"{self.base}/{path}")
-        assert answer.status in (200, 404), answer
-        assert answer.status == 404 or hashed(answer.body, answer["docker-content-digest"]), answer
-        return answer
-
-    def tag(self, tag: str) -> str | None:
-        """What a tag names."""
-        answer = self.get(f"manifests/{tag}")
-        return answer["docker-content-digest"] if answer.status == 200 else None
-
-    def image(self, digest: str, body: bytes) -> bool:
-        """Whether an image is there; then its blobs are, too."""
-        answer = self.get(f"manifests/{digest}")
-        if answer.status == 404:
-            return False
-        assert answer.body == body
-        self._blobs(answer.body)
-        return True
-
-    def signed(self, digest: str) -> None:
-        """Its signature is there and holds."""
-        answer = self.get(f"manifests/{cosign.signature_tag(Digest.parse(digest))}")
-        assert answer.status == 200, f"{digest} has no signature"
-        (layer,) = answer.json["layers"]
-        payload = self._blobs(answer.body)[layer["digest"]]
-        cosign.verify(payload, layer["annotations"][cosign.SIGNATURE], self.key, Digest.parse(digest))
-
-    def _blobs(self, manifest: bytes) -> dict[str, bytes]:
-        document, found = json.loads(manifest), {}
-        for part in (document["config"], *document["layers"]):
-            answer = self.get(f"blobs/{part['digest']}")
-            assert answer.status == 200, f"{part['digest']} is gone"
-            found[part["digest"]] = answer.body
-        return found
+        history.check(self.registry, self.known, key)
 
 
 @pytest.mark.slow
@@ -137,7 +65,7 @@ class Look:
 def test_what_was_acknowledged_survives(tmp_path: Path, workers: int, kills: int) -> None:
     """Everything is killed, or one worker of two; writers go on with what they know."""
     chance, port = random.Random(f"{workers} {KILLS}"), free_port()
-    history = History(Registry(f"127.0.0.1:{port}", "t/shared"))
+    writers = History(Registry(f"127.0.0.1:{port}", "t/shared"))
 
     def start() -> Sidecargo:
         return sidecargo.start(tmp_path, "--workers", str(workers), port=port)
@@ -157,18 +85,18 @@ def test_what_was_acknowledged_survives(tmp_path: Path, workers: int, kills: int
                     os.kill(chance.choice(workers_of(running)), signal.SIGKILL)
                     time.sleep(chance.uniform(0.0, 0.5))
 
-            history.write(at, kill)
+            writers.write(at, kill)
             if is_whole:
                 server = start()
             assert server.public_key(tmp_path / "key").read_bytes() == key
-            history.check(key)
-        assert history.acknowledged > kills
+            writers.check(key)
+        assert writers.acknowledged > kills
         server.stop()
         settings = tmp_path / "settings.yaml"
         settings.write_text("timeouts: {uploads: 1s}\n")
         server = sidecargo.start(tmp_path, "--workers", str(workers), port=port, settings=settings)
         eventually(lambda: leftovers(tmp_path / "data") == [], 60)
-        history.check(key)
+        writers.check(key)
     finally:
         server.process.kill()
     assert "Traceback" not in server.process.said(10_000)

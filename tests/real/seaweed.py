@@ -69,6 +69,7 @@ class Seaweed:
     def __init__(self, folder: Path, port: int | None = None) -> None:
         self.folder = folder
         self.port = port or free_port()
+        self._ports = {name: free_port() for name in _PORTS} | {"s3.port": self.port}
         self.process = self._begin()
         self.client = client_of(self.endpoint)
         self._bucket = f"bucket-{uuid.uuid4().hex[:12]}"
@@ -100,6 +101,15 @@ class Seaweed:
         self.process.kill()
         shutil.rmtree(self.folder, ignore_errors=True)
 
+    def kill(self) -> None:
+        """End it at once; what it holds stays."""
+        self.process.kill()
+
+    def restart(self) -> None:
+        """Begin again with what it holds, on the same ports."""
+        self.process = self._begin()
+        self.wait()
+
     def _begin(self) -> Process:
         known = self.folder / "s3.json"
         credentials = [{"accessKey": ACCESS_KEY, "secretKey": SECRET_KEY}]
@@ -107,10 +117,9 @@ class Seaweed:
         known.write_text(json.dumps({"identities": [everything]}))
         data = self.folder / "data"
         data.mkdir(exist_ok=True)
-        ports = {name: free_port() for name in _PORTS} | {"s3.port": self.port}
         command = [require("weed"), "server", f"-dir={data}", "-s3", "-filer", f"-s3.config={known}", *_OFF]
         command += ["-volume.max=100", "-master.volumeSizeLimitMB=1024", "-volume.minFreeSpace=0"]
-        command += [f"-{name}={port}" for name, port in ports.items()]
+        command += [f"-{name}={port}" for name, port in self._ports.items()]
         command += [f"-{name}.localSocket={self.folder / name}.sock" for name in ("filer", "s3")]
         return Process(command, log=self.folder / "weed.log", env=environment(), folder=self.folder)
 

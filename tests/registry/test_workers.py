@@ -6,6 +6,7 @@ import contextlib
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -78,6 +79,18 @@ def test_a_worker_that_was_killed_is_replaced(serve: Callable[..., Sidecargo]) -
     eventually(lambda: len(serving(server)) == 2 and not set(killed) & set(serving(server)))
     assert registry.get(f"{registry.base}/manifests/v1").body == B.body
     assert registry.push(B, "v2").status == 201
+
+
+@pytest.mark.slow
+def test_a_worker_that_is_slow_is_kept(serve: Callable[..., Sidecargo]) -> None:
+    """uvicorn would replace one that says nothing for 5 s, as each that starts on a busy machine."""
+    server = serve("--workers", "2")
+    eventually(lambda: len(serving(server)) == 2)
+    before = serving(server)
+    os.kill(before[0], signal.SIGSTOP)
+    time.sleep(8)
+    os.kill(before[0], signal.SIGCONT)
+    assert serving(server) == before
 
 
 def test_connections_that_come_at_once_are_shared(serve: Callable[..., Sidecargo]) -> None:

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from storage import circuit
 from storage.circuit import LEAST, MOST, Circuit
 from storage.driver import ObjectChanged, ObjectExists, ObjectMissing, StageBusy, StageMoved
 from storage.errors import StoreFull, StoreUnavailable
@@ -173,6 +174,55 @@ async def test_a_refusal_says_when_to_come_back(store: Store) -> None:
     assert (refusal.retry_after, refusal.code) == (2, "UNAVAILABLE")
     assert refusal.fix
     assert store.circuit.refusal() is not refusal
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(circuit, "PATIENCE", 0.01)
+
+
+@pytest.mark.parametrize(("ends", "closes"), [(None, True), (ANSWERS[0], True), (FAILURE, False)], ids=str)
+async def test_a_silent_store_has_failed_until_it_answers(
+    store: Store, impatient: None, ends: Exception | None, closes: bool
+) -> None:
+    store.ends = ends
+    for _ in range(2):
+        with pytest.raises(StoreUnavailable, match="silent"):
+            await store.circuit.ask(store.probe)
+    assert (store.circuit.open, store.circuit.failures) == (True, 2)
+    store.go.set()
+    await asyncio.sleep(0.01)
+    assert store.circuit.open is not closes
+
+
+async def test_of_a_store_that_answers_others_an_answer_is_awaited(store: Store, impatient: None) -> None:
+    store.ends = None
+    asking = asyncio.create_task(store.circuit.ask(store.probe))
+    for _ in range(5):
+        await asyncio.sleep(0.005)
+        store.clock.now += 1
+        store.call()
+    store.go.set()
+    await asking
+    assert not store.circuit.open
+
+
+async def test_a_silence_that_begins_later_is_noticed(store: Store, impatient: None) -> None:
+    asking = asyncio.create_task(store.circuit.ask(store.probe))
+    await asyncio.sleep(0)
+    store.clock.now += 1
+    store.call()
+    with pytest.raises(StoreUnavailable, match="silent"):
+        await asking
+
+
+async def test_a_question_that_is_given_up_is_ended(store: Store) -> None:
+    asking = asyncio.create_task(store.circuit.ask(store.probe))
+    await asyncio.sleep(0)
+    asking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+    assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
 async def test_it_is_logged_once(store: Store, caplog: pytest.LogCaptureFixture) -> None:

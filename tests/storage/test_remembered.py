@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from storage import circuit
 from storage.circuit import LEAST
 from storage.disk import DiskDriver
 from storage.driver import PEEKED, Driver, ObjectChanged, ObjectExists, ObjectMissing, Page, Witness
@@ -541,6 +542,22 @@ async def test_all_who_wait_when_it_fails_are_served(scene: Scene) -> None:
     gate.go.set()
     assert set(await asyncio.gather(*waiting)) == {b"one"}
     assert (scene.store.asked("get"), scene.mine.failures, scene.mine.tally.stale) == (1, 1, 100)
+
+
+async def test_who_waits_for_a_store_that_is_silent_is_served(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(circuit, "PATIENCE", 0.01)
+    await scene.others.put("a", b"1")
+    assert await scene.mine.get("a") == b"1"
+    scene.clock.now += TTL
+    gate = scene.store.gates["get"] = Gate()
+    assert [await scene.mine.get("a") for _ in range(3)] == [b"1"] * 3
+    assert scene.mine.degraded is not None
+    assert await outcome(scene.mine.asking.put("a", b"2")) is StoreUnavailable
+    gate.go.set()
+    await asyncio.sleep(0.01)
+    assert scene.mine.degraded is None
 
 
 async def test_all_who_wait_for_what_was_never_seen_are_told(scene: Scene) -> None:

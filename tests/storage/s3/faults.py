@@ -8,6 +8,7 @@ from typing import Any
 import botocore.awsrequest
 import botocore.httpsession
 from botocore.exceptions import ConnectionClosedError
+from urllib3.exceptions import ProtocolError
 
 from storage.s3.driver import S3Driver
 
@@ -49,6 +50,11 @@ def lost(request: Any) -> Any:
     raise ConnectionClosedError(endpoint_url=request.url)
 
 
+def breaks_off(request: Any) -> Any:
+    """The store answers an error, whose body breaks off."""
+    return _Answer(request.url, 404, None)
+
+
 def answers(status: int, code: str) -> Disturbance:
     """The store answers an error and does nothing."""
     text = f"<Error><Code>{code}</Code><Message>SECRET</Message></Error>".encode()
@@ -79,9 +85,17 @@ def between(work: Callable[[], None]) -> Disturbance:
 
 
 class _Answer(botocore.awsrequest.AWSResponse):
-    def __init__(self, url: str, status: int, text: bytes) -> None:
-        super().__init__(url, status, {"content-length": str(len(text))}, None)
-        self._content = text
+    """Without a text its body breaks off."""
+
+    def __init__(self, url: str, status: int, text: bytes | None) -> None:
+        super().__init__(url, status, {"content-length": str(len(text or b""))}, None)
+        self._text = text
+
+    @property
+    def content(self) -> bytes:
+        if self._text is None:
+            raise ProtocolError("Connection broken")
+        return self._text
 
 
 def _send(request: Any) -> None:

@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from storage.driver import CHUNK
+from storage.driver import CHUNK, ObjectMissing
 from storage.errors import StoreUnavailable
 from storage.s3 import writes
 from storage.s3.body import Body
@@ -20,7 +20,7 @@ from storage.s3.driver import S3Driver
 from tests.real.process import free_port
 from tests.real.seaweed import Bucket
 from tests.storage.s3 import faults
-from tests.storage.s3.faults import Wire
+from tests.storage.s3.faults import Wire, breaks_off
 from tests.storage.streams import collect, pieces
 
 Open = Callable[[S3Options], S3Driver]
@@ -229,6 +229,19 @@ async def test_a_body_that_breaks_off_is_gone_on_with(
         breaking(driver, times, 0, monkeypatch)
         with pytest.raises(StoreUnavailable, match="does not answer"):
             await (driver.get("a/b") if times == 3 else collect(driver.read("a/b")))
+
+
+@pytest.mark.real
+async def test_an_error_that_breaks_off_is_asked_for_again(bucket: Bucket, s3_driver: Open) -> None:
+    driver = s3_driver(S3Options(bucket.name, bucket.prefix))
+    wire = Wire(driver)
+    wire.disturb("GetObject", breaks_off, breaks_off)
+    with pytest.raises(ObjectMissing):
+        await driver.get("a/b")
+    assert wire.calls == ["GetObject"] * 3
+    wire.disturb("GetObject", *[breaks_off] * 3)
+    with pytest.raises(StoreUnavailable, match="does not answer"):
+        await driver.get("a/b")
 
 
 @pytest.mark.real

@@ -72,8 +72,8 @@ def test_what_to_do_about_it(code: str, status: int, message: str, fix: str) -> 
 
 @pytest.mark.parametrize("retries", [0, 1])
 def test_whether_an_earlier_try_may_have_been_done(retries: int) -> None:
-    for code in ("PreconditionFailed", "NoSuchUpload"):
-        found = told_by_client(client_error(code, 412, retries), PLACE, "a/b")
+    for code in ("PreconditionFailed", "NoSuchUpload", "NoSuchKey"):
+        found = told_by_client(client_error(code, 412, retries), PLACE, "a/b", removes=True)
         assert isinstance(found, Unmet | UploadGone)
         assert found.retried is bool(retries)
 

@@ -59,6 +59,17 @@ async def test_a_write_whose_answer_did_not_come(
     assert bucket.keys() == {"b/moved": 1, "b/big": len(BIG)}
 
 
+async def test_a_removal_whose_answer_did_not_come_by_a_store_that_says_404(
+    driver: S3Driver, wire: Wire
+) -> None:
+    gone = faults.answers(404, "NoSuchKey")
+    await driver.put("a/b", b"x")
+    wire.disturb("DeleteObject", faults.lost, gone)
+    assert await driver.delete("a/b"), "it was there"
+    wire.disturb("DeleteObject", gone)
+    assert not await driver.delete("a/b")
+
+
 async def test_somebody_else_was_faster_than_the_second_try(
     driver: S3Driver, wire: Wire, bucket: Bucket
 ) -> None:
