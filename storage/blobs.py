@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 from storage import paths, records
@@ -17,13 +17,15 @@ from storage.errors import BlobUnknown, StoreUnavailable
 class Blob:
     """A blob that the repository has: `size` in bytes; `witness` is true as long as it has it.
 
-    `enclosed` are its bytes where they lie within its link, and not in what repositories share.
+    `enclosed` are its bytes where they lie within its link, and not in what repositories share. `ending`: it is
+    unlinked, and will be gone unless a manifest names it.
     """
 
     digest: Digest
     size: int
     witness: Witness
     enclosed: bytes | None = None
+    ending: bool = False
 
 
 class Blobs:
@@ -35,15 +37,7 @@ class Blobs:
 
     async def find(self, digest: Digest) -> Blob:
         """The blob, by one look at its link and nothing else; raises BlobUnknown."""
-        key = paths.blob_link(self._repository, digest)
-        try:
-            link, enclosed = records.split(await self._driver.get(key))
-        except ObjectMissing:
-            raise BlobUnknown(
-                f"{self._repository} has no blob {digest}.",
-                fix="Push it, or mount it from the repository that has it.",
-            ) from None
-        return Blob(digest, records.read_size(link, key), Witness(key, link), enclosed)
+        return await self._found(digest, paths.blob_link(self._repository, digest))
 
     async def relink(self, digest: Digest) -> Blob:
         """The blob, its link brought back where garbage collection is about to end it; raises BlobUnknown.
@@ -57,9 +51,19 @@ class Blobs:
         )
         return await self.find(digest)  # also when somebody else has brought it back
 
-    async def open(self, digest: Digest) -> Blob:
-        """The blob, and its bytes are there in full length; raises BlobUnknown or StoreUnavailable."""
-        blob = await self.find(digest)
+    async def open(self, digest: Digest, *, ending: bool = False) -> Blob:
+        """The blob, and its bytes are there in full length; raises BlobUnknown or StoreUnavailable.
+
+        `ending`: also one that garbage collection has unlinked. A manifest that came at the same time may name
+        it: until the collector has looked again, or the next one where it is killed, nothing else shows it.
+        """
+        try:
+            blob = await self.find(digest)
+        except BlobUnknown:
+            if not ending:
+                raise
+            unlinked = await self._found(digest, paths.unlinked(self._repository, digest))
+            blob = replace(unlinked, ending=True)
         there = await self.stored(digest) if blob.enclosed is None else len(blob.enclosed)
         if there != blob.size:
             raise StoreUnavailable(
@@ -98,7 +102,8 @@ class Blobs:
 
     async def delete(self, digest: Digest) -> None:
         """Take the blob from this repository; the shared bytes stay. Raises BlobUnknown."""
-        if not await self._driver.delete(paths.blob_link(self._repository, digest)):
+        gone = await self._driver.delete(paths.blob_link(self._repository, digest))
+        if not await self._driver.delete(paths.unlinked(self._repository, digest)) and not gone:
             raise BlobUnknown(f"{self._repository} has no blob {digest}.")
 
     async def stored(self, digest: Digest) -> int:
@@ -111,6 +116,16 @@ class Blobs:
         with contextlib.suppress(ObjectMissing):
             return (await self._driver.stat(key)).size
         return 0
+
+    async def _found(self, digest: Digest, key: str) -> Blob:
+        try:
+            link, enclosed = records.split(await self._driver.get(key))
+        except ObjectMissing:
+            raise BlobUnknown(
+                f"{self._repository} has no blob {digest}.",
+                fix="Push it, or mount it from the repository that has it.",
+            ) from None
+        return Blob(digest, records.read_size(link, key), Witness(key, link), enclosed)
 
     def _bytes(self, digest: Digest, start: int, end: int | None) -> AsyncGenerator[bytes, None]:
         return cast(AsyncGenerator[bytes, None], self._driver.read(paths.blob(digest), start, end))

@@ -21,10 +21,13 @@ Read = Callable[[int, int | None], AsyncIterator[bytes]]
 
 
 class Content:
-    """Content of `size` bytes under a digest: `read(start, end)` gives its bytes as they are stored."""
+    """Content of `size` bytes under a digest: `read(start, end)` gives its bytes as they are stored.
+
+    Its answer is remembered for as long as the witness holds; without one it is not.
+    """
 
     def __init__(
-        self, digest: Digest, size: int, read: Read, witness: Witness, headers: dict[str, str]
+        self, digest: Digest, size: int, read: Read, witness: Witness | None, headers: dict[str, str]
     ) -> None:
         self.digest = digest
         self.size = size
@@ -52,7 +55,7 @@ class Content:
             return await self._streamed(part.start, part.end, 206, headers)
         if call.request.method == "HEAD":
             return Response(headers=self._headers)
-        if self.size <= call.services.answers.largest:
+        if self._witness is not None and self.size <= call.services.answers.largest:
             known = call.services.answers.known(call.path, self._witness)
             if known is not None and len(known) == self.size:
                 return StreamingResponse(_slices(known), headers=self._headers)
