@@ -8,6 +8,7 @@ is named is away.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import TypeVar
@@ -34,6 +35,7 @@ _HERE = (
     " AND name IN (SELECT value FROM json_each(?))"
 )
 _KNOWN_TAGS = "SELECT name, modified FROM tag WHERE NOT gone AND name IN (SELECT value FROM json_each(?))"
+_AWAY = "SELECT target FROM tag UNION SELECT target FROM edge EXCEPT SELECT digest FROM manifest"
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -72,6 +74,8 @@ class Manifests:
         """Take away what the rule of the repository lets go, each manifest with its signatures."""
         if not self._keep:
             return
+        if not self._job.dry:
+            await self._mend()
         went = await self._expire(self._keep)
         await self._reach()
         went += await self._take_dead()
@@ -110,6 +114,17 @@ class Manifests:
         ):
             for (digest,) in rows:
                 await self._restore(digest)
+
+    async def _mend(self) -> None:
+        """Bring back what is named and away: a run took it, and ended before it looked again."""
+        async for rows in self._graph.marks.pages(_AWAY):
+            for (digest,) in rows:
+                with contextlib.suppress(ManifestUnknown):  # pushed since, or deleted: it is not in the trash
+                    restored = await self._trash.restore(Digest.parse(digest))
+                    self._job.collected.restored += len(restored.manifests)
+                    back = [(str(one), 0, self._job.began) for one in restored.manifests]
+                    found = [one for one in await self._all(back, self._manifest) if one]
+                    await self._graph.note_manifests(found)
 
     async def _expire(self, keep: Keep) -> int:
         """Take away tags by the rule; how many went."""
