@@ -75,9 +75,7 @@ async def delete(call: Call) -> Response:
     return Response(status_code=202)
 
 
-async def _answer(
-    call: Call, repository: Repository, descriptor: Descriptor, witness: Witness
-) -> Response:
+async def _answer(call: Call, repository: Repository, descriptor: Descriptor, witness: Witness) -> Response:
     headers = {"Content-Type": descriptor.media_type, "Docker-Content-Digest": str(descriptor.digest)}
     read = partial(repository.read, descriptor)
     return await Content(descriptor.digest, descriptor.size, read, witness, headers).answer(call)
