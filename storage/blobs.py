@@ -17,8 +17,8 @@ from storage.errors import BlobUnknown, StoreUnavailable
 class Blob:
     """A blob that the repository has: `size` in bytes; `witness` is true as long as it has it.
 
-    `enclosed` are its bytes where they lie within its link, and not in what repositories share. `ending`: it is
-    unlinked, and will be gone unless a manifest names it.
+    `enclosed` are its bytes where they lie within its link, and not in what repositories share. `ending` says
+    that it is unlinked: it goes unless a manifest names it.
     """
 
     digest: Digest
@@ -54,8 +54,8 @@ class Blobs:
     async def open(self, digest: Digest, *, ending: bool = False) -> Blob:
         """The blob, and its bytes are there in full length; raises BlobUnknown or StoreUnavailable.
 
-        `ending`: also one that garbage collection has unlinked. A manifest that came at the same time may name
-        it: until the collector has looked again, or the next one where it is killed, nothing else shows it.
+        `ending`: also one that garbage collection has unlinked. A manifest that came meanwhile may name it, and
+        the collector has not looked again yet; where it is killed, the next one does.
         """
         try:
             blob = await self.find(digest)
