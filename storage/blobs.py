@@ -54,8 +54,8 @@ class Blobs:
     async def open(self, digest: Digest, *, ending: bool = False) -> Blob:
         """The blob, and its bytes are there in full length; raises BlobUnknown or StoreUnavailable.
 
-        `ending`: also one that garbage collection has unlinked. A manifest that came meanwhile may name it; the
-        collector has not looked again yet, and where it is killed, only the next one does.
+        `ending`: also one that garbage collection has unlinked. A manifest that came meanwhile may name it,
+        and the collector has not looked again yet; where it is killed, only the next one does.
         """
         try:
             blob = await self.find(digest)
