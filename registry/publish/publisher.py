@@ -90,11 +90,15 @@ class Publisher:
 
         decision, found = await self._judge(repository, manifest, digest, policy, push, known)
         # Nothing names these yet but digests, so they are written together.
-        stored, _, _ = await _together(
+        stored, was_signed, _ = await _together(
             repository.put(manifest, push.body, digest),
             self._sign(repository, digest, decision),
             _note(repository, digest, found),
         )
+        if was_signed:
+            # Where the manifest had gone, garbage collection may have taken its signature meanwhile: it takes
+            # that and looks for manifests, this puts the manifest and looks for its signature.
+            await self._sign(repository, digest, decision)
         tags = push.tags if isinstance(push.reference, Digest) else (push.reference, *push.tags)
         for tag in dict.fromkeys(tags):
             await repository.tag(tag, stored)
@@ -130,10 +134,17 @@ class Publisher:
             return decide(policy, found.findings, digest, reference), found
         return Decision(loads=False), found
 
-    async def _sign(self, repository: Repository, digest: Digest, decision: Decision) -> None:
-        """Store the signature of what loads; its tag names a digest that nobody can pull yet."""
-        if decision.loads and (signature := await self._signer.store(repository, digest)):
+    async def _sign(self, repository: Repository, digest: Digest, decision: Decision) -> bool:
+        """Store the signature of what loads; its tag names a digest that nobody can pull yet.
+
+        Whether it was there already.
+        """
+        if not decision.loads:
+            return False
+        signature = await self._signer.store(repository, digest)
+        if signature:
             await repository.tag(signature_tag(digest), signature)
+        return signature is None
 
 
 async def _note(repository: Repository, digest: Digest, found: Found | None) -> None:
