@@ -35,7 +35,10 @@ _HERE = (
     " AND name IN (SELECT value FROM json_each(?))"
 )
 _KNOWN_TAGS = "SELECT name, modified FROM tag WHERE NOT gone AND name IN (SELECT value FROM json_each(?))"
-_AWAY = "SELECT target FROM tag UNION SELECT target FROM edge EXCEPT SELECT digest FROM manifest"
+_AWAY = (
+    "SELECT target FROM tag WHERE stem IS NULL OR stem IN (SELECT stem FROM manifest)"
+    " UNION SELECT target FROM edge EXCEPT SELECT digest FROM manifest"
+)
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -78,8 +81,9 @@ class Manifests:
             await self._mend()
         went = await self._expire(self._keep)
         await self._reach()
-        went += await self._take_dead()
-        went += await self._take_attached()
+        # Each time what is attached to what went: its tag, then what that named, then what is attached to it.
+        while step := await self._take_dead() + await self._take_attached():
+            went += step
         if went and not self._job.dry:
             await self.look_again()
 
@@ -113,7 +117,12 @@ class Manifests:
             "SELECT digest FROM manifest WHERE gone AND digest IN (SELECT digest FROM alive)"
         ):
             for (digest,) in rows:
-                await self._restore(digest)
+                await self._restore(Digest.parse(digest))
+        async for rows in self._graph.marks.pages(
+            "SELECT name FROM tag WHERE gone AND stem IN (SELECT stem FROM manifest WHERE NOT gone)"
+        ):
+            for (name,) in rows:
+                await self._restore(name)
 
     async def _mend(self) -> None:
         """Bring back what is named and away: a run took it, and ended before it looked again."""
@@ -157,6 +166,7 @@ class Manifests:
         async for rows in self._graph.marks.pages(
             "SELECT digest, size, subject FROM manifest"
             " WHERE NOT gone AND digest NOT IN (SELECT digest FROM alive)"
+            " AND digest NOT IN (SELECT target FROM tag WHERE NOT gone)"
         ):
             taken = await self._all(rows, self._take)
             gone = [row for row, is_gone in zip(rows, taken, strict=True) if is_gone]
@@ -203,12 +213,15 @@ class Manifests:
             went += await self._take_tags([name for (name,) in rows])
         return went
 
-    async def _restore(self, digest: str) -> None:
+    async def _restore(self, reference: str | Digest) -> None:
         try:
-            await self._trash.restore(Digest.parse(digest))
+            restored = await self._trash.restore(reference)
         except ManifestUnknown:  # by whom it was put back or deleted, has said what it is
             return
-        await self._graph.marks.execute("UPDATE manifest SET gone = 0 WHERE digest = ?", digest)
+        back = [reference, *restored.manifests] if isinstance(reference, Digest) else restored.manifests
+        await self._graph.marks.add(
+            "UPDATE manifest SET gone = 0 WHERE digest = ?", [(str(digest),) for digest in back]
+        )
         self._job.collected.restored += 1
 
     async def _all(self, rows: Sequence[T], do: Callable[[T], Awaitable[R]]) -> list[R]:
