@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 from storage import paths, records
@@ -19,13 +19,15 @@ from storage.together import together
 class Blob:
     """A blob that the repository has: `size` in bytes; `witness` is true as long as it has it.
 
-    `enclosed` are its bytes where they lie within its link, and not in what repositories share.
+    `enclosed` are its bytes where they lie within its link, and not in what repositories share. `ending` says
+    that it is unlinked: it goes unless a manifest names it.
     """
 
     digest: Digest
     size: int
     witness: Witness
     enclosed: bytes | None = None
+    ending: bool = False
 
     @property
     def key(self) -> str | None:
@@ -43,15 +45,7 @@ class Blobs:
 
     async def find(self, digest: Digest) -> Blob:
         """The blob, by one look at its link and nothing else; raises BlobUnknown."""
-        key = paths.blob_link(self._repository, digest)
-        try:
-            link, enclosed = records.split(await self._driver.get(key))
-        except ObjectMissing:
-            raise BlobUnknown(
-                f"{self._repository} has no blob {digest}.",
-                fix="Push it, or mount it from the repository that has it.",
-            ) from None
-        return Blob(digest, records.read_size(link, key), Witness(key, link), enclosed)
+        return await self._found(digest, paths.blob_link(self._repository, digest))
 
     async def relink(self, digest: Digest) -> Blob:
         """The blob, its link brought back where garbage collection is about to end it; raises BlobUnknown.
@@ -65,12 +59,20 @@ class Blobs:
         )
         return await self.find(digest)  # also when somebody else has brought it back
 
-    async def open(self, digest: Digest) -> Blob:
+    async def open(self, digest: Digest, *, ending: bool = False) -> Blob:
         """The blob, and its bytes are there in full length; raises BlobUnknown or StoreUnavailable.
 
-        Where each look is a journey it is left to the store that they are.
+        `ending`: also one that garbage collection has unlinked. A manifest that came meanwhile may name it,
+        and the collector has not looked again yet; where it is killed, only the next one does. Where each
+        look is a journey it is left to the store that the bytes are there.
         """
-        blob = await self.find(digest)
+        try:
+            blob = await self.find(digest)
+        except BlobUnknown:
+            if not ending:
+                raise
+            unlinked = await self._found(digest, paths.unlinked(self._repository, digest))
+            blob = replace(unlinked, ending=True)
         if blob.enclosed is not None:
             there = len(blob.enclosed)
         else:
@@ -116,7 +118,8 @@ class Blobs:
 
     async def delete(self, digest: Digest) -> None:
         """Take the blob from this repository; the shared bytes stay. Raises BlobUnknown."""
-        if not await self._driver.delete(paths.blob_link(self._repository, digest)):
+        gone = await self._driver.delete(paths.blob_link(self._repository, digest))
+        if not await self._driver.delete(paths.unlinked(self._repository, digest)) and not gone:
             raise BlobUnknown(f"{self._repository} has no blob {digest}.")
 
     async def stored(self, digest: Digest) -> int:
@@ -129,6 +132,16 @@ class Blobs:
         with contextlib.suppress(ObjectMissing):
             return (await self._driver.stat(key)).size
         return 0
+
+    async def _found(self, digest: Digest, key: str) -> Blob:
+        try:
+            link, enclosed = records.split(await self._driver.get(key))
+        except ObjectMissing:
+            raise BlobUnknown(
+                f"{self._repository} has no blob {digest}.",
+                fix="Push it, or mount it from the repository that has it.",
+            ) from None
+        return Blob(digest, records.read_size(link, key), Witness(key, link), enclosed)
 
     def _bytes(self, digest: Digest, start: int, end: int | None) -> AsyncGenerator[bytes, None]:
         return cast(AsyncGenerator[bytes, None], self._driver.read(paths.blob(digest), start, end))

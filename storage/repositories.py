@@ -231,13 +231,17 @@ class Repository:
     async def delete(self, digest: Digest) -> None:
         """Remove a manifest, the tags that name it and its row as a referrer; raises ManifestUnknown.
 
+        What garbage collection may have kept of it earlier goes first: nothing brings back what was deleted.
         Of a damaged one no subject is known; a row that it leaves is not listed.
         """
         stored = None
         with contextlib.suppress(StoreUnavailable):
             stored = await self.get(digest)
         await self.tags.forget(digest)
-        await self._driver.delete(paths.manifest(self.name, digest))
+        key = paths.manifest(self.name, digest)
+        await self._driver.delete(paths.trash(key))
+        if not await self._driver.delete(key):  # it may be taken away at this very moment
+            await self._driver.delete(paths.trash(key))
         await self.tags.forget(digest)
         await self.derived.forget(digest)
         if stored and (subject := (manifest := _parsed(stored)).subject):

@@ -23,7 +23,8 @@ Read = Callable[[int, int | None], AsyncIterator[bytes]]
 class Content:
     """Content of `size` bytes under a digest: `read(start, end)` gives its bytes as they are stored.
 
-    `key` is the object that they are, where clients may fetch that from the store itself.
+    Its answer is remembered for as long as the witness holds; without one it is not. `key` is the object that
+    they are, where clients may fetch that from the store itself.
     """
 
     def __init__(
@@ -31,7 +32,7 @@ class Content:
         digest: Digest,
         size: int,
         read: Read,
-        witness: Witness,
+        witness: Witness | None,
         headers: dict[str, str],
         *,
         key: str | None = None,
@@ -70,7 +71,7 @@ class Content:
             return await self._streamed(part.start, part.end, 206, headers)
         if call.request.method == "HEAD":
             return Response(headers=self._headers)
-        if self.size <= call.services.answers.largest:
+        if self._witness is not None and self.size <= call.services.answers.largest:
             known = call.services.answers.known(call.path, self._witness)
             if known is not None and len(known) == self.size:
                 return StreamingResponse(_slices(known), headers=self._headers)

@@ -12,17 +12,26 @@ from registry.api.warnings import warning_headers
 from registry.publish.publisher import Push
 from storage import names
 from storage.digest import Digest
-from storage.errors import ManifestInvalid, ManifestTooLarge
+from storage.driver import Witness
+from storage.errors import ManifestInvalid, ManifestTooLarge, ManifestUnknown
+from storage.manifest import Descriptor
+from storage.repositories import Repository
 
 _MAX_TAGS = 100
 
 
 async def get(call: Call) -> Response:
     """The manifest as it was pushed, or its headers."""
-    descriptor, witness = await call.repository.find(call.reference())
-    headers = {"Content-Type": descriptor.media_type, "Docker-Content-Digest": str(descriptor.digest)}
-    read = partial(call.repository.read, descriptor)
-    return await Content(descriptor.digest, descriptor.size, read, witness, headers).answer(call)
+    reference = call.reference()
+    found = await call.repository.find(reference)
+    try:
+        return await _answer(call, call.repository, *found)
+    except ManifestUnknown:
+        if isinstance(reference, Digest):
+            raise
+        # A tag may be remembered for a moment: what it named then is deleted, it names another one now.
+        repository = call.services.store.repository(call.repository.name)
+        return await _answer(call, repository, *await repository.find(reference))
 
 
 async def put(call: Call) -> Response:
@@ -64,6 +73,12 @@ async def delete(call: Call) -> Response:
     else:
         await call.repository.tags.delete(reference)
     return Response(status_code=202)
+
+
+async def _answer(call: Call, repository: Repository, descriptor: Descriptor, witness: Witness) -> Response:
+    headers = {"Content-Type": descriptor.media_type, "Docker-Content-Digest": str(descriptor.digest)}
+    read = partial(repository.read, descriptor)
+    return await Content(descriptor.digest, descriptor.size, read, witness, headers).answer(call)
 
 
 def _tags(call: Call) -> tuple[str, ...]:

@@ -30,7 +30,14 @@ async def plugin(call: Call) -> tuple[Descriptor, Witness, Plugin]:
         raise ManifestUnknown(
             unknown.message, fix=f"{which} was refused: sidecargo why {asked}", detail=unknown.detail
         ) from None
-    return descriptor, witness, await of(call, descriptor)
+    try:
+        return descriptor, witness, await of(call, descriptor)
+    except ManifestUnknown:
+        if isinstance(reference, Digest):
+            raise
+        # As for manifests: what a remembered tag named may be deleted, while it names another one.
+        descriptor, witness = await call.services.store.repository(call.repository.name).find(reference)
+        return descriptor, witness, await of(call, descriptor)
 
 
 async def of(call: Call, descriptor: Descriptor) -> Plugin:

@@ -165,7 +165,7 @@ class _Stored:
         return (await self._repository.get(descriptor.digest)).body
 
     async def blob(self, descriptor: Descriptor) -> AsyncIterator[bytes]:
-        blob = await self._repository.blobs.open(descriptor.digest)
+        blob = await self._repository.blobs.open(descriptor.digest, ending=True)
         reader = self._repository.blobs.read(blob)
         try:
             async for piece in reader:
@@ -176,7 +176,7 @@ class _Stored:
 
     async def must_have(self, descriptor: Descriptor) -> None:
         """Raises BlobUnknown when the repository does not have it."""
-        await self._repository.blobs.find(descriptor.digest)
+        await self._repository.blobs.relink(descriptor.digest)
 
 
 async def _once(

@@ -71,9 +71,14 @@ class Signer:
     ) -> StoredManifest | None:
         """Let cosign's tag name a signature that was stored; the one that it names then.
 
-        Where somebody else has signed meanwhile, theirs and ours are in one manifest.
+        Where somebody else has signed meanwhile, theirs and ours are in one manifest. What was signed before
+        is looked for again, once its manifest is there: garbage collection takes the signature of a manifest
+        that goes, and then looks for manifests.
         """
         tag = cosign.signature_tag(begun.digest)
+        if stored is None:
+            begun = await self.begin(repository, begun.digest)
+            stored = await self.store(repository, begun)
         for _ in range(_TRIES):
             if stored is None or await repository.tags.move(tag, stored.descriptor, begun.held):
                 return stored

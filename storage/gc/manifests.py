@@ -8,6 +8,7 @@ is named is away.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import TypeVar
@@ -35,6 +36,10 @@ _HERE = (
     " AND name IN (SELECT value FROM json_each(?))"
 )
 _KNOWN_TAGS = "SELECT name, modified FROM tag WHERE NOT gone AND name IN (SELECT value FROM json_each(?))"
+_AWAY = (
+    "SELECT target FROM tag WHERE stem IS NULL OR stem IN (SELECT stem FROM manifest)"
+    " UNION SELECT target FROM edge EXCEPT SELECT digest FROM manifest"
+)
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -73,10 +78,13 @@ class Manifests:
         """Take away what the rule of the repository lets go, each manifest with its signatures."""
         if not self._keep:
             return
+        if not self._job.dry:
+            await self._mend()
         went = await self._expire(self._keep)
         await self._reach()
-        went += await self._take_dead()
-        went += await self._take_attached()
+        # Each time what is attached to what went: its tag, then what that named, then what is attached to it.
+        while step := await self._take_dead() + await self._take_attached():
+            went += step
         if went and not self._job.dry:
             await self.look_again()
 
@@ -110,7 +118,23 @@ class Manifests:
             "SELECT digest FROM manifest WHERE gone AND digest IN (SELECT digest FROM alive)"
         ):
             for (digest,) in rows:
-                await self._restore(digest)
+                await self._restore(Digest.parse(digest))
+        async for rows in self._graph.marks.pages(
+            "SELECT name FROM tag WHERE gone AND stem IN (SELECT stem FROM manifest WHERE NOT gone)"
+        ):
+            for (name,) in rows:
+                await self._restore(name)
+
+    async def _mend(self) -> None:
+        """Bring back what is named and away: a run took it, and ended before it looked again."""
+        async for rows in self._graph.marks.pages(_AWAY):
+            for (digest,) in rows:
+                with contextlib.suppress(ManifestUnknown):  # pushed since, or deleted: it is not in the trash
+                    restored = await self._trash.restore(Digest.parse(digest))
+                    self._job.collected.restored += len(restored.manifests)
+                    back = [(str(one), 0, self._job.began) for one in restored.manifests]
+                    found = [one for one in await self._all(back, self._manifest) if one]
+                    await self._graph.note_manifests(found)
 
     async def _expire(self, keep: Keep) -> int:
         """Take away tags by the rule; how many went."""
@@ -143,6 +167,7 @@ class Manifests:
         async for rows in self._graph.marks.pages(
             "SELECT digest, size, subject FROM manifest"
             " WHERE NOT gone AND digest NOT IN (SELECT digest FROM alive)"
+            " AND digest NOT IN (SELECT target FROM tag WHERE NOT gone)"
         ):
             taken = await self._all(rows, self._take)
             gone = [row for row, is_gone in zip(rows, taken, strict=True) if is_gone]
@@ -189,12 +214,15 @@ class Manifests:
             went += await self._take_tags([name for (name,) in rows])
         return went
 
-    async def _restore(self, digest: str) -> None:
+    async def _restore(self, reference: str | Digest) -> None:
         try:
-            await self._trash.restore(Digest.parse(digest))
+            restored = await self._trash.restore(reference)
         except ManifestUnknown:  # by whom it was put back or deleted, has said what it is
             return
-        await self._graph.marks.execute("UPDATE manifest SET gone = 0 WHERE digest = ?", digest)
+        back = [reference, *restored.manifests] if isinstance(reference, Digest) else restored.manifests
+        await self._graph.marks.add(
+            "UPDATE manifest SET gone = 0 WHERE digest = ?", [(str(digest),) for digest in back]
+        )
         self._job.collected.restored += 1
 
     async def _all(self, rows: Sequence[T], do: Callable[[T], Awaitable[R]]) -> list[R]:

@@ -157,11 +157,28 @@ async def test_an_unlinked_one_comes_back_for_a_manifest(repository: Repository,
     await driver.move(paths.blob_link("team/a", DIGEST), paths.unlinked("team/a", DIGEST))
     with pytest.raises(BlobUnknown):
         await blobs.open(DIGEST)
+    shown = await blobs.open(DIGEST, ending=True)
+    assert (await collect(blobs.read(shown)), shown.witness.holds(driver)) == (DATA, True)
     assert (await blobs.relink(DIGEST)).size == len(DATA)
-    assert await blobs.relink(DIGEST) == await blobs.open(DIGEST)
+    assert not shown.witness.holds(driver)
+    assert await blobs.relink(DIGEST) == await blobs.open(DIGEST) == await blobs.open(DIGEST, ending=True)
     await blobs.delete(DIGEST)
     with pytest.raises(BlobUnknown):
         await blobs.relink(DIGEST)
+
+
+@pytest.mark.parametrize("sent_again", [True, False])
+async def test_deleting_what_is_unlinked(
+    repository: Repository, driver: DiskDriver, sent_again: bool
+) -> None:
+    blobs = repository.blobs
+    await put_blob(repository, DATA)
+    await driver.move(paths.blob_link("team/a", DIGEST), paths.unlinked("team/a", DIGEST))
+    if sent_again:
+        await put_blob(repository, DATA)
+    await blobs.delete(DIGEST)
+    with pytest.raises(BlobUnknown):
+        await blobs.open(DIGEST, ending=True)
 
 
 @pytest.mark.parametrize("opened", [True, False], ids=["opened-before", "opened-after"])

@@ -78,6 +78,20 @@ async def test_the_same_manifest_again_adds_nothing(repository: Repository, driv
     assert objects(driver) == before
 
 
+async def test_delete_takes_what_is_left_of_it_in_the_trash(
+    repository: Repository, driver: DiskDriver
+) -> None:
+    body = image(LAYER)
+    await put_blob(repository, LAYER)
+    await put_blob(repository, b"{}")
+    pushed = await put(repository, body)
+    key = paths.manifest("team/a", pushed.digest)
+    await driver.put(paths.trash(key), pushed.written())
+    await repository.delete(pushed.digest)
+    above = manifests.parse(index(pushed.descriptor), "")
+    assert await repository.missing(above) == [pushed.digest]
+
+
 async def test_delete_takes_its_tags_and_its_row_and_no_others(repository: Repository) -> None:
     one = await put(repository, image(subject=SUBJECT, kind="a/one"), "one", "moved")
     two = await put(repository, image(subject=SUBJECT, kind="a/two"), "two", "moved")

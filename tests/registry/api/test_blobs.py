@@ -31,6 +31,19 @@ def test_a_blob_and_its_headers(registry: Registry, path: str, method: str, quer
     assert answer.body == (DATA if method == "GET" else b"")
 
 
+def test_one_that_garbage_collection_unlinked(sidecargo: Sidecargo, registry: Registry, path: str) -> None:
+    """Who would send it again is told to; who pulls what a manifest names is given it."""
+    own = sidecargo.folder / "data" / "repositories" / registry.name
+    (own / "_unlinked/sha256").mkdir(parents=True)
+    name = sha256(DATA).partition(":")[2]
+    (own / "_blobs/sha256" / name).rename(own / "_unlinked/sha256" / name)
+    for _ in range(3):
+        assert registry.ask("HEAD", path).status == 404
+        assert registry.get(path).body == DATA
+    assert registry.ask("DELETE", path).status == 202
+    assert registry.get(path).status == 404
+
+
 def test_content_is_never_encoded(registry: Registry, path: str) -> None:
     # containerd asks so for everything.
     answer = registry.get(path, {"Accept-Encoding": "zstd, gzip, deflate"})
