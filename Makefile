@@ -6,6 +6,7 @@ STORAGE ?= ./data
 INPUTS ?= 100000
 KILLS ?= 500
 OUTAGES ?= 20
+MINUTES ?= 60
 BIN := .venv/bin
 COMPILE := $(BIN)/pip-compile --generate-hashes --no-emit-index-url --no-emit-find-links --no-header \
 	--strip-extras --allow-unsafe --quiet
@@ -40,10 +41,11 @@ fuzz: .venv/developing ## 100,000 inputs of each kind that no tool would write (
 	@.ci/tools
 	SIDECARGO_FUZZ=$(INPUTS) $(BIN)/python -m pytest -q -o faulthandler_timeout=0 tests/fuzz
 
-soak: .venv/developing ## what must hold for hours: 500 kills (KILLS=…), 20 failures of S3 (OUTAGES=…)
-	@.ci/tools
+soak: .venv/developing ## what must hold for hours: kills (KILLS=…), failures of S3 (OUTAGES=…), replicas (MINUTES=…)
+	@.ci/tools weed
 	SIDECARGO_KILLS=$(KILLS) $(BIN)/python -m pytest -q -o faulthandler_timeout=0 tests/crash/test_kill.py
 	SIDECARGO_OUTAGES=$(OUTAGES) $(BIN)/python -m pytest -q -o faulthandler_timeout=0 tests/outages
+	SIDECARGO_MINUTES=$(MINUTES) $(BIN)/python -m pytest -q -s -o faulthandler_timeout=0 tests/replicas
 
 bench: .venv/developing ## the figures on disk and from S3, beside distribution and nginx
 	@.ci/tools

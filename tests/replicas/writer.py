@@ -152,17 +152,8 @@ class Writer:
         path = f"/v2/{one.repository}"
         if Look(self.client, one.repository, self.key).image(digest, signed=True) is None:
             return  # which is recorded as what it is
-        try:
-            answer, when = self.client.ask("DELETE", f"{path}/manifests/{digest}")
-        except Doubt as doubt:
-            self._changed(Change(doubt.when, one.repository, "delete", digest, known=False))
-            return
-        if answer.status == 404:
-            self.client.history.seen.append(Seen(when, one.repository, digest, None, fresh=True))
-            return
-        self._expect(answer.status == 202, f"DELETE {digest}: {answer}")
-        self._changed(Change(when, one.repository, "delete", digest))
-        # As `cosign clean` does; the other requests are of no interest if this one has no answer.
+        self._deleted(one.repository, digest)
+        # As `cosign clean` does; whether that is done does not matter.
         with contextlib.suppress(Doubt):
             self.client.ask("DELETE", f"{path}/manifests/{cosign.signature_tag(Digest.parse(digest))}")
         others = {layer_of(other.shape) for other in self.own.values() if not other.children}
@@ -172,6 +163,22 @@ class Writer:
             except Doubt:
                 return
             self._expect(answer.status in (202, 404), f"DELETE {sha256(one.layer)}: {answer}")
+
+    def _deleted(self, repository: str, digest: str) -> None:
+        """Delete a manifest until that is answered: what it names is free to go then."""
+        path = f"/v2/{repository}/manifests/{digest}"
+        while True:
+            try:
+                answer, when = self.client.ask("DELETE", path)
+            except Doubt as doubt:
+                self._changed(Change(doubt.when, repository, "delete", digest, known=False))
+                continue
+            if answer.status == 404:
+                self.client.history.seen.append(Seen(when, repository, digest, None, fresh=True))
+            else:
+                self._expect(answer.status == 202, f"DELETE {path}: {answer}")
+                self._changed(Change(when, repository, "delete", digest))
+            return
 
     def _untag(self) -> None:
         repository = self.chance.choice((*TEAMS, CI))
