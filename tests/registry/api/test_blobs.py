@@ -1,10 +1,12 @@
 import hashlib
 import os
 import socket
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from storage.incoming import SMALL
 from tests.real.sidecargo import Sidecargo
 from tests.registry.consumers.build import sha256
 from tests.registry.talk import MISSING, Connection, Registry
@@ -168,7 +170,7 @@ def test_sha512(registry: Registry) -> None:
     [pytest.param(b"", id="emptied"), pytest.param(DATA[:-1], id="cut"), pytest.param(None, id="gone")],
 )
 def test_damaged_bytes_are_never_served_as_whole(registry: Registry, store: Path, harm: bytes | None) -> None:
-    data = os.urandom(2048)
+    data = os.urandom(SMALL + 1)
     path = f"{registry.base}/blobs/{registry.blob(data)}"
     stored = store / "blobs" / "sha256" / sha256(data)[7:9] / sha256(data)[7:]
     if harm is None:
@@ -183,11 +185,40 @@ def test_damaged_bytes_are_never_served_as_whole(registry: Registry, store: Path
 
 
 def test_bytes_that_were_changed_are_not_served(registry: Registry, store: Path) -> None:
-    data = os.urandom(2048)
+    data = os.urandom(SMALL + 1)
     path = f"{registry.base}/blobs/{registry.blob(data)}"
     stored = store / "blobs" / "sha256" / sha256(data)[7:9] / sha256(data)[7:]
-    stored.write_bytes(os.urandom(2048))
+    stored.write_bytes(os.urandom(SMALL + 1))
     assert registry.get(path).status == 503
+
+
+def test_a_small_blob_lies_within_its_link(registry: Registry, store: Path) -> None:
+    data = os.urandom(SMALL)
+    path = f"{registry.base}/blobs/{registry.blob(data)}"
+    hexadecimal = sha256(data)[7:]
+    assert registry.get(path).body == data
+    assert not (store / "blobs" / "sha256" / hexadecimal[:2] / hexadecimal).exists()
+    link = store / "repositories" / registry.name / "_blobs" / "sha256" / hexadecimal
+    assert link.read_bytes().endswith(data)
+    link.write_bytes(link.read_bytes()[:-1] + bytes([data[-1] ^ 1]))
+    assert registry.get(path).status == 200, "the answer that was remembered, which is true"
+    registry.blob(data)
+    assert link.read_bytes().endswith(data)
+
+
+@pytest.mark.parametrize(
+    "harm", [lambda link: link[:-1], lambda link: link[:-1] + b"?"], ids=["cut", "changed"]
+)
+def test_a_small_blob_that_is_damaged(
+    registry: Registry, store: Path, harm: Callable[[bytes], bytes]
+) -> None:
+    data = os.urandom(SMALL - 1) + b"!"
+    path = f"{registry.base}/blobs/{registry.blob(data)}"
+    link = store / "repositories" / registry.name / "_blobs" / "sha256" / sha256(data)[7:]
+    link.write_bytes(harm(link.read_bytes()))
+    assert registry.get(path).status == 503
+    registry.blob(data)
+    assert registry.get(path).body == data
 
 
 def test_who_hangs_up_early_stops_the_reading(registry: Registry, sidecargo: Sidecargo) -> None:

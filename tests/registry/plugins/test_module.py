@@ -1,9 +1,11 @@
 import base64
 import hashlib
+import os
 from pathlib import Path
 
 import pytest
 
+from storage.incoming import SMALL
 from tests.real.sidecargo import Sidecargo
 from tests.registry.consumers.build import OCI_LAYER, PLUGIN, Shape, image, index, layer, sha256
 from tests.registry.consumers.shapes import AMD64, ARM64, ATTESTATION, RAW, RAW_CONFIG, UNKNOWN, A, B
@@ -100,7 +102,7 @@ def test_a_module_whose_bytes_went_is_taken_out_again(registry: Registry, store:
 def test_a_module_whose_image_went_is_no_answer(
     registry: Registry, store: Path, sidecargo: Sidecargo
 ) -> None:
-    module = PLUGIN + custom("damaged")
+    module = PLUGIN + custom("damaged", os.urandom(2 * SMALL))
     shape = image("damaged", [(OCI_LAYER, layer(("plugin.wasm", module)))], None)
     registry.push(shape)
     path = f"/plugins/{registry.name}:v1/plugin.wasm"

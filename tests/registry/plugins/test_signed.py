@@ -45,8 +45,9 @@ async def put(repository: Repository, body: bytes) -> StoredManifest:
 
 
 async def sign(repository: Repository, key: Any = KEY, digest: Digest = DIGEST) -> None:
-    if stored := await Signer(key, "localhost:5000").store(repository, digest):
-        await repository.tag(cosign.signature_tag(digest), stored)
+    signer = Signer(key, "localhost:5000")
+    begun = await signer.begin(repository, digest)
+    await signer.publish(repository, begun, await signer.store(repository, begun))
 
 
 async def replaced(repository: Repository, **changes: Any) -> None:

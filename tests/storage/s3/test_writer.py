@@ -150,7 +150,7 @@ async def test_a_part_that_could_not_be_sent_still_counts(driver: S3Driver) -> N
 async def test_what_could_not_be_read_is_not_written_anew(driver: S3Driver) -> None:
     begun = await form.create(driver.client, "u/1")
     before = await form.write_plain(driver.client, "u/1", begun, b"before")
-    writer = Writer(driver.client, "u/1", before)
+    writer = Writer(driver.client, "u/1", before, again)
     Wire(driver).disturb("GetObject", *[faults.answers(500, "InternalError")] * 4)
     with pytest.raises(StoreUnavailable):
         await writer.add(b"more")
@@ -161,7 +161,7 @@ async def test_what_could_not_be_read_is_not_written_anew(driver: S3Driver) -> N
 async def test_what_could_not_be_reopened_stays_whole(driver: S3Driver, bucket: Bucket) -> None:
     begun = await form.create(driver.client, "u/1")
     before = await form.write_plain(driver.client, "u/1", begun, bytes(PART + 1))
-    writer = Writer(driver.client, "u/1", before)
+    writer = Writer(driver.client, "u/1", before, again)
     Wire(driver).disturb("UploadPartCopy", *[faults.answers(500, "InternalError")] * 4)
     with pytest.raises(StoreUnavailable):
         await writer.add(b"more")
