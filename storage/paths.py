@@ -13,7 +13,7 @@
                                                      last one by digest; "/" written as "."
     repositories/<repository>/
         _blobs/<algorithm>/<hex>                     membership of a blob: {"size": …}; in a line after it
-                                                     the bytes of a signature's, which are few
+                                                     its bytes, where they are few
         _unlinked/<algorithm>/<hex>                  the same of a blob that nothing named: it is about to
                                                      go, a manifest that names it brings it back
         _manifests/<algorithm>/<hex>                 a manifest: its descriptor, and in a line after it
