@@ -83,7 +83,7 @@ def wire(settings: Settings, supervisor: int | None = None) -> tuple[Starlette, 
     inspectors, ahead = Inspectors(temp), Inspectors(temp, ahead=True)
     signer = Signer(key, known_as(settings))
     examiner = Examiner(inspectors, Foresight(ahead), _spool_in(temp))
-    publisher = Publisher(examiner, signer, settings.admission.policy)
+    publisher = Publisher(examiner, signer, settings.policy)
     services = Services(
         store=store,
         pulls=_store(settings, place.pulls),

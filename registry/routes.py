@@ -12,7 +12,7 @@ from registry.access.rights import Right
 from registry.api import base, blobs, catalog, manifests, referrers, tags, uploads
 from registry.api.call import Call
 from registry.apply.options import KINDS
-from registry.plugins import apply, keys, module, report
+from registry.plugins import apply, history, keys, module, report
 from registry.web import pages
 
 Resource = Callable[[Call], Awaitable[Response]]
@@ -54,6 +54,7 @@ ROUTES: tuple[Route, ...] = (
         for reference in ("@{digest}", ":{tag}")
     ),
     Route("GET", f"{_P}@{{digest}}/{{file}}", Right.PULL, apply.unknown),
+    Route("GET", f"{_P}:{{tag}}/history", Right.PULL, history.get),
     Route("GET", f"{_P}:{{tag}}/{{file}}", Right.PULL, apply.unknown),
     Route("GET", f"{_P}@{{digest}}", Right.PULL, report.get),
     Route("GET", f"{_P}:{{tag}}", Right.PULL, report.get),

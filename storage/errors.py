@@ -6,7 +6,8 @@
     ├── BlobUnknown  BlobUploadUnknown  BlobUploadInvalid
     ├── UploadOutOfOrder  RangeNotSatisfiable
     ├── ManifestUnknown  ManifestInvalid  ManifestBlobUnknown  ManifestTooLarge
-    ├── Denied  Unsupported  PageInvalid  ParameterInvalid
+    ├── Denied  TagImmutable  PreconditionFailed
+    ├── Unsupported  PageInvalid  ParameterInvalid
     ├── BodyTooLarge  BodyTimeout  Busy  CheckFailed
     └── StoreError
         ├── StoreFull
@@ -153,6 +154,19 @@ class Denied(RegistryError):
     code = "DENIED"
 
 
+class TagImmutable(Denied):
+    """A tag that never names something else, asked to."""
+
+
+class PreconditionFailed(RegistryError):
+    """A condition of the request (RFC 9110, 13.1) that does not hold.
+
+    The spec has no code of its own for it; this one no client takes for a fault that passes.
+    """
+
+    code = "DENIED"
+
+
 class Unsupported(RegistryError):
     """A request for something that this registry does not do."""
 
@@ -166,7 +180,7 @@ class PageInvalid(RegistryError):
 
 
 class ParameterInvalid(RegistryError):
-    """A parameter of a query that is unknown or wrong."""
+    """A parameter of a query that is unknown or wrong, or a condition that cannot be read."""
 
     code = "UNSUPPORTED"
 

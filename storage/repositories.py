@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
 from storage import kept, paths, records
@@ -228,27 +228,32 @@ class Repository:
         except ManifestUnknown:
             await self.put(_parsed(stored), stored.body, stored.digest)
 
-    async def delete(self, digest: Digest) -> None:
+    async def delete(self, digest: Digest, spared: Callable[[str], bool] = lambda _: False) -> list[str]:
         """Remove a manifest, the tags that name it and its row as a referrer; raises ManifestUnknown.
 
-        What garbage collection may have kept of it earlier goes first: nothing brings back what was deleted.
-        Of a damaged one no subject is known; a row that it leaves is not listed.
+        While a tag that is `spared` names it, it stays, and these tags are given back: also one that comes
+        at the same time. What garbage collection may have kept of it earlier goes first: nothing brings back
+        what was deleted. Of a damaged manifest no subject is known; a row that it leaves is not listed.
         """
         stored = None
         with contextlib.suppress(StoreUnavailable):
             stored = await self.get(digest)
-        await self.tags.forget(digest)
+        if holding := await self.tags.forget(digest, spared):
+            return holding
         key = paths.manifest(self.name, digest)
         await self._driver.delete(paths.trash(key))
         if not await self._driver.delete(key):  # it may be taken away at this very moment
             await self._driver.delete(paths.trash(key))
-        await self.tags.forget(digest)
+        if (holding := await self.tags.forget(digest, spared)) and stored:
+            await self.put(_parsed(stored), stored.body, digest)
+            return holding
         await self.derived.forget(digest)
         if stored and (subject := (manifest := _parsed(stored)).subject):
             await self.referrers.remove(subject.digest, digest)
             with contextlib.suppress(ManifestUnknown):
                 await self.find(digest)
                 await self._refer(manifest, stored.descriptor)
+        return []
 
     async def _put(self, manifest: Manifest, stored: StoredManifest) -> None:
         await self._refer(manifest, stored.descriptor)

@@ -31,6 +31,8 @@ STATUS: Mapping[type[e.RegistryError], int] = {
     e.ManifestBlobUnknown: 404,
     e.ManifestTooLarge: 413,
     e.Denied: 403,
+    e.TagImmutable: 403,
+    e.PreconditionFailed: 412,
     e.Unsupported: 405,
     e.PageInvalid: 400,
     e.ParameterInvalid: 400,

@@ -9,11 +9,14 @@ from starlette.responses import Response
 from registry.api.call import Call
 from registry.api.content import Content
 from registry.api.warnings import warning_headers
+from registry.hot import conditional
+from registry.publish import tagging
 from registry.publish.publisher import Push
+from registry.publish.tagging import Conditions
 from storage import names
 from storage.digest import Digest
 from storage.driver import Witness
-from storage.errors import ManifestInvalid, ManifestTooLarge, ManifestUnknown
+from storage.errors import ManifestInvalid, ManifestTooLarge, ManifestUnknown, ParameterInvalid
 from storage.manifest import Descriptor
 from storage.repositories import Repository
 
@@ -45,6 +48,8 @@ async def put(call: Call) -> Response:
         reference=call.reference(),
         content_type=call.request.headers.get("content-type", ""),
         tags=_tags(call),
+        conditions=_conditions(call),
+        by=call.principal.name,
         body=await bodies.whole(call.body(), call.content_length() or 0, too_large),
     )
     receipt = await call.services.publisher.push(call.repository, push)
@@ -67,11 +72,8 @@ async def put(call: Call) -> Response:
 
 async def delete(call: Call) -> Response:
     """Remove a tag; or a manifest, with the tags that name it."""
-    reference = call.reference()
-    if isinstance(reference, Digest):
-        await call.repository.delete(reference)
-    else:
-        await call.repository.tags.delete(reference)
+    immutable = call.services.publisher.policy_of(call.repository.name).immutable
+    await tagging.remove(call.repository, call.reference(), immutable=immutable, by=call.principal.name)
     return Response(status_code=202)
 
 
@@ -90,3 +92,22 @@ def _tags(call: Call) -> tuple[str, ...]:
             "the parameter tag belongs to a push by digest.", fix="Push to the digest, or to one tag."
         )
     return tags
+
+
+def _conditions(call: Call) -> Conditions:
+    """What `If-Match` and `If-None-Match` ask (RFC 9110, 13.1); raises ParameterInvalid."""
+    return Conditions(
+        match=_digests(call, "If-Match", strong=True), none_match=_digests(call, "If-None-Match")
+    )
+
+
+def _digests(call: Call, name: str, *, strong: bool = False) -> frozenset[str] | None:
+    said = call.request.headers.getlist(name)
+    if not said:
+        return None
+    tags = conditional.read_tags(", ".join(said).encode("latin-1"), strong=strong)
+    if tags is None:  # to go on as if nothing were asked would change what was to be kept
+        raise ParameterInvalid(
+            f"{name} is no list of entity tags.", fix=f'Write {name}: "sha256:…", quotes included, or *.'
+        )
+    return frozenset(tag.decode("latin-1").strip('"') for tag in tags)

@@ -15,7 +15,20 @@ from registry.console.failure import REFUSED, UNUSABLE
 from registry.console.terminal import printable
 from storage.errors import RegistryError
 
-_COMMANDS = ("check", "config", "fsck", "gc", "keys", "migrate", "promote", "push", "serve", "why", "yaml")
+_COMMANDS = (
+    "check",
+    "config",
+    "fsck",
+    "gc",
+    "keys",
+    "migrate",
+    "promote",
+    "push",
+    "serve",
+    "tags",
+    "why",
+    "yaml",
+)
 _INTERRUPTED = 130
 
 

@@ -14,21 +14,26 @@ ANY = b"*"
 KEPT = frozenset({b"cache-control", b"content-location", b"date", b"etag", b"expires", b"vary"})
 """The fields of the 200 that its 304 repeats (RFC 9110, 15.4.5)."""
 
-_MEMBER = re.compile(rb'[ \t,]*(?:W/)?("[\x21\x23-\x7e\x80-\xff]*")[ \t]*(?:,|\Z)')
+_MEMBER = re.compile(rb'[ \t,]*(W/)?("[\x21\x23-\x7e\x80-\xff]*")[ \t]*(?:,|\Z)')
 _REST = re.compile(rb"[ \t,]*")
 
 
-def read_tags(value: bytes) -> frozenset[bytes] | None:
-    """The entity tags of an `If-None-Match` without their `W/`, `{ANY}` for `*`; None when malformed."""
+def read_tags(value: bytes, *, strong: bool = False) -> frozenset[bytes] | None:
+    """The entity tags of an `If-None-Match` without their `W/`, `{ANY}` for `*`; None when malformed.
+
+    Those of an `If-Match` are `strong`: weak ones match nothing (RFC 9110, 8.8.3.2), and are left out.
+    """
     value = value.strip(b" \t")
     if value == ANY:
         return frozenset({ANY})
     tags = set()
     position = 0
     while member := _MEMBER.match(value, position):
-        tags.add(member[1])
+        tags.add((member[1], member[2]))
         position = member.end()
-    return frozenset(tags) if tags and _REST.fullmatch(value, position) else None
+    if not tags or not _REST.fullmatch(value, position):
+        return None
+    return frozenset(tag for weak, tag in tags if not (weak and strong))
 
 
 def opaque(etag: bytes) -> bytes:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Any
 
 from starlette.responses import Response
@@ -13,7 +13,7 @@ from starlette.responses import Response
 from registry.api.call import Call
 from registry.apply import resources
 from registry.apply.options import KINDS, Options
-from registry.plugins import find, signed
+from registry.plugins import find, history, signed
 from registry.plugins.signed import Signed
 from registry.publish import refusals
 from registry.publish.inspect import Findings
@@ -25,8 +25,11 @@ from registry.verdict import Verdict
 from registry.web import pages
 from storage.digest import Digest
 from storage.driver import Witness
-from storage.errors import ManifestInvalid, ManifestUnknown
+from storage.errors import ManifestInvalid, ManifestUnknown, StoreUnavailable
 from storage.manifest import Descriptor
+
+_FORMER = 10
+"""How much of a tag's history a report has."""
 
 
 async def get(call: Call) -> Response:
@@ -40,17 +43,23 @@ async def get(call: Call) -> Response:
             raise
         return _answer(call, "refused.html", refused(call, refusal))
     plugin = await find.of(call, descriptor)
-    signatures, last = await asyncio.gather(
+    signatures, last, former = await asyncio.gather(
         signed.look(repository, descriptor.digest, call.services.cosign_pub),
         _last_refused(call, witness),
+        _former(call),
     )
-    return _answer(call, "report.html", accepted(call, descriptor, plugin, signatures, last))
+    return _answer(call, "report.html", accepted(call, descriptor, plugin, signatures, last, former))
 
 
 def accepted(
-    call: Call, descriptor: Descriptor, plugin: Plugin, signatures: Signed, last: dict[str, Any] | None
+    call: Call,
+    descriptor: Descriptor,
+    plugin: Plugin,
+    signatures: Signed,
+    last: dict[str, Any] | None,
+    former: Sequence[dict[str, Any]],
 ) -> dict[str, Any]:
-    """The report of what is stored: who loads it, what it is, what to pin where, who signed it."""
+    """The report of what is stored: who loads it, what it is, what to pin where, who signed it, `former`."""
     name, image = call.repository.name, plugin.image
     policy = call.services.publisher.policy_of(name)
     ok = _passes(policy, plugin.findings, descriptor.digest)
@@ -88,6 +97,7 @@ def accepted(
         },
         "signature": signatures.to_json("" if signatures.ours else _why_not_signed(ok, descriptor.digest)),
         "links": {kind: f"/plugins/{name}@{image}/{kind}.yaml" for kind in _applicable(image, consumers)},
+        "history": list(former),
         "last_refused": last,
     }
 
@@ -109,6 +119,7 @@ def refused(call: Call, refusal: Refusal) -> dict[str, Any]:
         "pin": None,
         "signature": None,
         "links": {},
+        "history": [],
         "last_refused": told(refusal, is_last=True),
     }
 
@@ -128,7 +139,7 @@ def told(refusal: Refusal, *, is_last: bool) -> dict[str, Any]:
     return {
         "reference": str(refusal.reference),
         "digest": str(refusal.digest),
-        "at": datetime.fromtimestamp(int(refusal.at), UTC).isoformat().replace("+00:00", "Z"),
+        "at": history.spoken(refusal.at),
         "is_last": is_last,
         "direct": refusal.direct,
         "warned": refusal.warned,
@@ -152,6 +163,15 @@ def check_options(policy: Policy) -> str:
 
 def _asked_for(policy: Policy) -> dict[str, Any]:
     return {"mode": policy.mode, "consumers": list(policy.consumers), "envoys": list(policy.envoys)}
+
+
+async def _former(call: Call) -> list[dict[str, Any]]:
+    """What a tag that is asked for named before, the last ones; of a damaged history nothing is known."""
+    reference = call.reference()
+    if isinstance(reference, str):
+        with contextlib.suppress(ManifestUnknown, StoreUnavailable):
+            return history.former(await call.repository.tags.history(reference))[:_FORMER]
+    return []
 
 
 async def _last_refused(call: Call, witness: Witness) -> dict[str, Any] | None:

@@ -24,13 +24,15 @@ _SHA512 = Problem(
 class Policy:
     """What holds for one repository: who must load its images, with Envoys of which releases.
 
-    `sparse` lets a manifest name content that is not there.
+    `sparse` lets a manifest name content that is not there; `immutable` are patterns of tags that never
+    name something else.
     """
 
     mode: Mode = "enforce"
     sparse: bool = False
     consumers: tuple[str, ...] = CONSUMERS
     envoys: tuple[str, ...] = (NEWEST,)
+    immutable: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from registry.publish import refusals
 from registry.publish.examiner import Examiner, keep
 from registry.publish.plugins import Attachment, Found, Plugin
 from registry.publish.policy import Decision, Policy, decide
 from registry.publish.signatures import Begun, Signer
+from registry.publish.tagging import UNCONDITIONAL, Conditions, Moves
 from registry.verdict import Problem
 from storage import manifest as manifests
 from storage.digest import Digest
@@ -23,6 +25,8 @@ from storage.errors import (
     ManifestBlobUnknown,
     ManifestInvalid,
     ManifestUnknown,
+    PreconditionFailed,
+    TagImmutable,
 )
 from storage.manifest import Manifest
 from storage.repositories import Repository, StoredManifest
@@ -30,15 +34,22 @@ from storage.together import together
 
 _log = logging.getLogger("sidecargo.publish")
 
+_REFUSALS = (ManifestInvalid, ManifestBlobUnknown, DigestInvalid, TagImmutable, PreconditionFailed)
+
 
 @dataclass(frozen=True, slots=True)
 class Push:
-    """A manifest as it came: `reference` is a tag or a digest, `tags` are further tags to set."""
+    """A manifest as it came: `reference` is a tag or a digest, `tags` are further tags to set.
+
+    `conditions` must hold of what `reference` names until then; `by` is who wants it.
+    """
 
     reference: str | Digest
     content_type: str
     body: bytes
     tags: tuple[str, ...] = ()
+    conditions: Conditions = UNCONDITIONAL
+    by: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,15 +81,15 @@ class Publisher:
         self._last_looks: set[asyncio.Task[object]] = set()
 
     async def push(self, repository: Repository, push: Push) -> Receipt:
-        """Take a manifest in; raises ManifestInvalid, ManifestBlobUnknown, DigestInvalid, CheckFailed,
-        StoreError.
+        """Take a manifest in; raises ManifestInvalid, ManifestBlobUnknown, DigestInvalid, TagImmutable,
+        PreconditionFailed, CheckFailed, StoreError.
 
         When it returns, the manifest, its findings, its signature and its tags are in the store. What is
         refused or warned of is kept for who asks why.
         """
         try:
             return await refusals.noted(repository, push, self._push(repository, push))
-        except (ManifestInvalid, ManifestBlobUnknown, DigestInvalid) as refused:
+        except _REFUSALS as refused:
             codes = [problem.code for problem in refusals.problems_of(refused)]
             own = refused.code.lower().replace("_", "-")
             _log_outcome(repository, push, refusals.digest_of(push), "refused", codes or [own])
@@ -91,15 +102,16 @@ class Publisher:
     async def _push(self, repository: Repository, push: Push) -> Receipt:
         manifest = manifests.parse(push.body, push.content_type)
         digest = _named(push)
-        tags = push.tags if isinstance(push.reference, Digest) else (push.reference, *push.tags)
         policy = self.policy_of(repository.name)
+        moves = Moves(repository, push, digest, policy.immutable)
+        await moves.check()
         # Where a repository may be sparse, whether it has the layer is to be seen first.
         foreseen = None if policy.sparse else await self._examiner.foreseen(manifest, digest)
-        missing, known, begun, *held = await together(
+        missing, known, begun, _ = await together(
             repository.missing(manifest),
             nothing() if foreseen else self._examiner.known(repository, manifest, digest),
             self._begin(repository, digest, push, foreseen),
-            *map(repository.tags.held, dict.fromkeys(tags)),
+            moves.look(),
         )
         if missing and not policy.sparse:
             raise ManifestBlobUnknown([str(digest) for digest in missing])
@@ -117,11 +129,9 @@ class Publisher:
             self._signer.publish(repository, begun, signature) if begun else nothing(),
             repository.hold(manifest),
         )
-        for tag, was in zip(dict.fromkeys(tags), held, strict=True):
-            if not await repository.tags.move(tag, stored.descriptor, was):
-                await repository.tags.put(tag, stored.descriptor)
-        await self._look_again(repository, *filter(None, (stored if tags else None, signature)))
-        return self._receipt(repository, push, manifest, digest, judged)
+        replaced = await moves.make(stored.descriptor)
+        await self._look_again(repository, *filter(None, (stored if moves.tags else None, signature)))
+        return self._receipt(repository, push, manifest, digest, judged, replaced)
 
     async def _begin(
         self, repository: Repository, digest: Digest, push: Push, foreseen: Plugin | None
@@ -176,13 +186,20 @@ class Publisher:
             _log.warning("it is not known whether a push that was acknowledged met a deletion: %s", error)
 
     def _receipt(
-        self, repository: Repository, push: Push, manifest: Manifest, digest: Digest, judged: Judged
+        self,
+        repository: Repository,
+        push: Push,
+        manifest: Manifest,
+        digest: Digest,
+        judged: Judged,
+        replaced: Mapping[str, Digest],
     ) -> Receipt:
         decision, found = judged.decision, judged.found
         outcome = "attachment" if isinstance(found, Attachment) else "accepted"
         codes = [problem.code for problem in decision.problems]
         pin = found.image if isinstance(found, Plugin) else None
-        _log_outcome(repository, push, digest, "warned" if decision.is_warning else outcome, codes, pin)
+        outcome = "warned" if decision.is_warning else outcome
+        _log_outcome(repository, push, digest, outcome, codes, pin, replaced)
         subject = manifest.subject.digest if manifest.subject else None
         return Receipt(digest, subject, push.tags, decision.warnings, decision.problems)
 
@@ -194,16 +211,18 @@ def _log_outcome(
     outcome: str,
     codes: Sequence[str],
     pin: Digest | None = None,
+    replaced: Mapping[str, Digest] = MappingProxyType({}),
 ) -> None:
-    """A line for each push; all in it is of a grammar without blanks."""
+    """A line for each push; all in it is of a grammar without blanks. `replaced`: what tags named before."""
     _log.info(
-        "push repository=%s reference=%s digest=%s pin=%s outcome=%s problems=%s",
+        "push repository=%s reference=%s digest=%s pin=%s outcome=%s problems=%s replaced=%s",
         repository.name,
         push.reference,
         digest,
         pin or "-",
         outcome,
         ",".join(codes) or "-",
+        ",".join(f"{tag}@{was}" for tag, was in replaced.items()) or "-",
     )
 
 

@@ -13,7 +13,14 @@ from typing import Any, Protocol, TypeVar
 from registry.verdict import Problem
 from storage import records
 from storage.digest import Digest
-from storage.errors import DigestInvalid, ManifestBlobUnknown, ManifestInvalid, NameInvalid, RegistryError
+from storage.errors import (
+    DigestInvalid,
+    ManifestBlobUnknown,
+    ManifestInvalid,
+    NameInvalid,
+    RegistryError,
+    TagImmutable,
+)
 from storage.names import reference as read_reference
 from storage.refusals import MAX_BYTES, Kept
 from storage.repositories import Repository
@@ -88,7 +95,7 @@ async def noted(repository: Repository, sent: Sent, push: Awaitable[T]) -> T:
     """What the push gives or raises; a refusal or a warning is kept before, as well as that can be done."""
     try:
         receipt = await push
-    except ManifestInvalid as refused:
+    except (ManifestInvalid, TagImmutable) as refused:
         await _keep(repository, sent, partial(of, sent, refused))
         raise
     except ManifestBlobUnknown as absent:
@@ -104,13 +111,15 @@ async def noted(repository: Repository, sent: Sent, push: Awaitable[T]) -> T:
 
 
 def of(
-    sent: Sent, refused: ManifestInvalid | ManifestBlobUnknown, reasons: tuple[Problem, ...] = ()
+    sent: Sent,
+    refused: ManifestInvalid | TagImmutable | ManifestBlobUnknown,
+    reasons: tuple[Problem, ...] = (),
 ) -> Refusal:
     """A refusal as a value: the gate's problems, else the error as one problem of its own.
 
     `reasons` are those why something is missing: they come first, for they are what is to be mended.
     """
-    problems = problems_of(refused) if isinstance(refused, ManifestInvalid) else ()
+    problems = () if isinstance(refused, ManifestBlobUnknown) else problems_of(refused)
     if not problems:
         problems = (*reasons, _one(refused))
     return Refusal(sent.reference, digest_of(sent), refused.code, problems)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 from urllib.parse import urlsplit
@@ -126,6 +127,7 @@ ModeWord = Annotated[Mode, BeforeValidator(_word)]
 Consumers = Annotated[tuple[Consumer, ...], AfterValidator(_some)]
 Envoys = Annotated[tuple[Annotated[str, BeforeValidator(_envoy)], ...], AfterValidator(_some)]
 Repositories = Annotated[str, AfterValidator(patterns.validated)]
+TagPatterns = tuple[Annotated[str, AfterValidator(retention.validated)], ...]
 
 
 class Section(BaseModel):
@@ -225,10 +227,25 @@ class Signing(Section):
     keys: tuple[Path, ...] = ()
 
 
+class ImmutableRule(Section):
+    """The tags of some repositories that never name something else."""
+
+    repositories: Repositories
+    tags: TagPatterns
+
+
 class Tags(Section):
     """What holds for tags."""
 
+    immutable: tuple[ImmutableRule, ...] = ()
     history: Duration = duration("90d")
+
+    def immutable_in(self, repository: str) -> tuple[str, ...]:
+        """The patterns of a repository's immutable tags: the first rule that names it counts."""
+        for rule in self.immutable:
+            if patterns.matches(rule.repositories, repository):
+                return rule.tags
+        return ()
 
 
 class Kept(Section):
@@ -236,7 +253,7 @@ class Kept(Section):
 
     last: Annotated[WholeNumber, Field(ge=0)] | None = None
     days: Annotated[WholeNumber, Field(ge=0, le=36500)] | None = None
-    tags: tuple[Annotated[str, AfterValidator(retention.validated)], ...] = ()
+    tags: TagPatterns = ()
     digests: tuple[Annotated[str, AfterValidator(_digest)], ...] = ()
 
 
@@ -284,12 +301,20 @@ class Settings(BaseSettings):
     limits: Limits = Limits()
     timeouts: Timeouts = Timeouts()
 
+    def policy(self, repository: str) -> Policy:
+        """What holds for what is pushed to a repository."""
+        return replace(self.admission.policy(repository), immutable=self.tags.immutable_in(repository))
+
     def keep(self, repository: str) -> Keep | None:
-        """What is kept of a repository, by the first rule that names it; None: everything."""
+        """What is kept of a repository, by the first rule that names it; None: everything.
+
+        An immutable tag stays: when it had gone, anything could be pushed under its name.
+        """
         for rule in self.retention:
             if patterns.matches(rule.repositories, repository):
                 keep = rule.keep
-                return Keep(keep.last, keep.days, keep.tags, frozenset(map(Digest.parse, keep.digests)))
+                tags = (*keep.tags, *self.tags.immutable_in(repository))
+                return Keep(keep.last, keep.days, tags, frozenset(map(Digest.parse, keep.digests)))
         return None
 
     @model_validator(mode="before")

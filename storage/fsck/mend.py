@@ -186,7 +186,7 @@ class Mender:
         if found is None:
             return False
         descriptor = Descriptor(found[0].media_type, named.digest, found[0].size)
-        anew = records.write_descriptor(descriptor)
+        anew = tags.described(record, descriptor, key)
         if lines is not None:
             with contextlib.suppress(StoreUnavailable):
                 tags.read(records.enclose(anew, lines), key)

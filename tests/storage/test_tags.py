@@ -43,7 +43,10 @@ async def test_a_tag_comes_moves_and_goes(tags: Tags, driver: DiskDriver) -> Non
 
 async def test_a_tag_keeps_no_more_than_names_the_manifest(tags: Tags, driver: DiskDriver) -> None:
     await tags.put("v1", Descriptor(ONE.media_type, ONE.digest, ONE.size, "kind", {"a": "b" * 1000}))
-    assert await driver.get(paths.tag("team/a", "v1")) == records.write_descriptor(ONE)
+    key = paths.tag("team/a", "v1")
+    found = records.read(await driver.get(key), key)
+    assert isinstance(found.pop("since"), float)
+    assert found == ONE.to_json()
 
 
 def at_time(monkeypatch: pytest.MonkeyPatch, now: float) -> None:
@@ -55,16 +58,16 @@ async def test_a_tag_remembers_what_it_named(
 ) -> None:
     at_time(monkeypatch, 1000.0)
     await tags.put("v1", ONE, by="alice")
-    assert await tags.history("v1") == History(ONE)
+    assert await tags.history("v1") == History(ONE, by="alice", since=1000.0)
     at_time(monkeypatch, 2000.0)
     await tags.put("v1", TWO, by="bob")
     await tags.put("v1", TWO, by="carol")
     at_time(monkeypatch, 3000.25)
     await tags.put("v1", ONE)
-    former = (Former(TWO, 3000.25), Former(ONE, 2000.0, "bob"))
-    assert await tags.history("v1") == History(ONE, former)
+    former = (Former(TWO, 3000.25, "bob", 2000.0), Former(ONE, 2000.0, "alice", 1000.0))
+    assert await tags.history("v1") == History(ONE, former, since=3000.25)
     first, _ = records.split(await driver.get(paths.tag("team/a", "v1")))
-    assert first == records.write_descriptor(ONE)
+    assert records.read_descriptor(first, "") == ONE
     found, witness = await tags.resolve("v1")
     assert (found, witness.content, witness.holds(driver)) == (ONE, first, True)
     with pytest.raises(ManifestUnknown):
@@ -102,9 +105,74 @@ async def test_a_tag_that_is_named_again_is_new(tags: Tags, driver: DiskDriver) 
 async def test_a_move_is_one_call(driver: DiskDriver) -> None:
     turns, gated = Turns.over(driver)
     tags = Tags(gated, "team/a")
-    for one, held in ((ONE, None), (TWO, records.write_descriptor(ONE))):
+    for one in (ONE, TWO):
+        held = await Tags(driver, "team/a").held("v1")
         outcomes, calls = await turns.play([], partial(tags.move, "v1", one, held))
         assert (outcomes, calls) == ([True], [0])
+
+
+def test_a_line_with_another_descriptor_keeps_the_rest() -> None:
+    line = records.write(ONE.to_json() | {"since": 1000.0, "by": "alice"})
+    found = under_test.read(under_test.described(line, TWO, "k"), "k")
+    assert found == History(TWO, by="alice", since=1000.0)
+    for odd in ({"since": "x"}, {"by": 7}):
+        damaged = records.write(ONE.to_json() | odd)
+        with pytest.raises(StoreUnavailable):
+            under_test.read(damaged, "k")
+        assert under_test.described(damaged, TWO, "k") == records.write_descriptor(TWO)
+
+
+async def test_a_tag_of_before_has_no_time(
+    tags: Tags, driver: DiskDriver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await driver.put(paths.tag("team/a", "v1"), records.write_descriptor(ONE))
+    assert await tags.history("v1") == History(ONE)
+    at_time(monkeypatch, 1000.0)
+    await tags.put("v1", ONE, by="alice")
+    assert await tags.history("v1") == History(ONE)
+    await tags.put("v1", TWO, by="alice")
+    assert await tags.history("v1") == History(TWO, (Former(ONE, 1000.0),), "alice", 1000.0)
+
+
+async def test_whether_it_may_move_is_asked_before_each_try(tags: Tags, driver: DiskDriver) -> None:
+    """Of what the tag is then, and the tag is moved from there alone."""
+    await tags.put("v1", ONE)
+    first, asked = await tags.held("v1"), list[Digest | None]()
+    others = iter((TWO, ONE))
+
+    def may(held: bytes | None) -> None:
+        asked.append(tags.named("v1", held))
+
+    move = tags.move
+
+    async def late(*args: object, **said: object) -> bool:
+        if (other := next(others, None)) is not None:
+            await Tags(driver, "team/a").put("v1", other)
+        return await move(*args, **said)  # type: ignore[arg-type]
+
+    tags.move = late  # type: ignore[method-assign]
+    three = Descriptor(OCI_MANIFEST, Digest.of(b"three"), 3)
+    assert await tags.settle("v1", three, first, may=may) == ONE.digest
+    assert asked == [ONE.digest, TWO.digest, ONE.digest]
+
+    def never(held: bytes | None) -> None:
+        raise StoreUnavailable("no")
+
+    with pytest.raises(StoreUnavailable):
+        await tags.settle("v1", TWO, await tags.held("v1"), may=never)
+    assert (await tags.resolve("v1"))[0] == three
+    assert await tags.settle("v2", TWO, None) is None
+
+
+async def test_tags_by_what_they_name(tags: Tags, driver: DiskDriver) -> None:
+    for at in range(70):
+        await tags.put(f"v{at:02}", ONE if at % 2 else TWO)
+    await driver.put(paths.tag("team/a", "damaged"), b"{}")
+    assert await tags.naming(ONE.digest) == [f"v{at:02}" for at in range(1, 70, 2)]
+    await tags.delete("damaged")
+    assert await tags.forget(ONE.digest, lambda tag: tag < "v05") == ["v01", "v03"]
+    assert await tags.naming(ONE.digest) == ["v01", "v03"]
+    assert len(await tags.naming(TWO.digest)) == 35
 
 
 async def test_only_a_tag_that_is_as_it_was_moves(tags: Tags) -> None:
@@ -153,7 +221,8 @@ async def test_a_damaged_history(tags: Tags, driver: DiskDriver, lines: bytes) -
     with pytest.raises(StoreUnavailable):
         await tags.history("v1")
     await tags.put("v1", TWO)
-    assert await tags.history("v1") == History(TWO)
+    found = await tags.history("v1")
+    assert (found.named, found.former) == (TWO, ())
 
 
 async def test_tags_of_a_near_repository_are_not_met(store: Store, tags: Tags) -> None:
@@ -229,6 +298,6 @@ async def test_a_tag_deleted_while_it_is_forgotten(driver: DiskDriver) -> None:
             partial(tags.forget, ONE.digest),
             partial(tags.delete, "v1"),
         )
-        assert found[0] is None
+        assert found[0] == []
         assert found[1] in (None, ManifestUnknown)
         assert await outcome(tags.resolve("v1")) is ManifestUnknown

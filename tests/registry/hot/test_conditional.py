@@ -47,6 +47,14 @@ def test_comparison_is_weak(value: bytes, etag: bytes | None, matching: bool) ->
     assert matches(tags, etag) is matching
 
 
+def test_weak_tags_are_no_strong_ones() -> None:
+    assert read_tags(b'W/"a", "b"', strong=True) == frozenset({b'"b"'})
+    assert read_tags(b'W/"a"', strong=True) == frozenset()
+    assert read_tags(b'W/"a", "a"', strong=True) == frozenset({b'"a"'})
+    assert read_tags(b"*", strong=True) == frozenset({ANY})
+    assert read_tags(b'W/"a', strong=True) is None
+
+
 def test_a_long_list_is_read_in_linear_time() -> None:
     assert read_tags(b" ," * 30_000 + b"x") is None
     assert read_tags(b'"a",' * 15_000) == frozenset({b'"a"'})

@@ -222,6 +222,7 @@ async def test_each_push_leaves_a_line(wired: Wired, caplog: pytest.LogCaptureFi
         (PLUGIN_IMAGE, "v2"),
         (index("index", [(B, AMD64)], None), "v3"),
         (only_arm, "v4"),
+        (index("index", [(B, AMD64)], None), "v1"),
     ):
         if shape is not PLUGIN_IMAGE:
             await content(wired.repository, shape)
@@ -232,13 +233,14 @@ async def test_each_push_leaves_a_line(wired: Wired, caplog: pytest.LogCaptureFi
         assert line.startswith(expected)
         lines.append(line.removeprefix(expected))
     assert lines == [
-        f"pin={B.digest} outcome=accepted problems=-",
-        f"pin={B.digest} outcome=accepted problems=-",
-        "pin=- outcome=attachment problems=-",
-        "pin=- outcome=refused problems=no-plugin-wasm",
-        "pin=- outcome=refused problems=manifest-blob-unknown",
-        f"pin={B.digest} outcome=accepted problems=-",
-        "pin=- outcome=refused problems=no-linux-amd64",
+        f"pin={B.digest} outcome=accepted problems=- replaced=-",
+        f"pin={B.digest} outcome=accepted problems=- replaced=-",
+        "pin=- outcome=attachment problems=- replaced=-",
+        "pin=- outcome=refused problems=no-plugin-wasm replaced=-",
+        "pin=- outcome=refused problems=manifest-blob-unknown replaced=-",
+        f"pin={B.digest} outcome=accepted problems=- replaced=-",
+        "pin=- outcome=refused problems=no-linux-amd64 replaced=-",
+        f"pin={B.digest} outcome=accepted problems=- replaced=v1@{B.digest}",
     ]
 
 

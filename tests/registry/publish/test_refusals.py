@@ -10,6 +10,7 @@ import pytest
 from registry.publish import refusals
 from registry.publish.publisher import Push, Receipt
 from registry.publish.refusals import Refusal, find, from_record, noted, of, to_record
+from registry.publish.tagging import refusal
 from registry.verdict import Problem
 from storage import records
 from storage.digest import Digest
@@ -22,6 +23,7 @@ from storage.errors import (
     RegistryError,
     StoreFull,
     StoreUnavailable,
+    TagImmutable,
 )
 from storage.refusals import MAX_BYTES, Kept
 from storage.repositories import Repository
@@ -197,6 +199,16 @@ async def test_further_tags_have_a_limit(repository: Repository) -> None:
         await noted(repository, push, failing(BY_GATE))
     found = [await repository.refusals.find(tag) for tag in push.tags]
     assert [record is not None for record in found] == [True] * 5 + [False] * 95
+
+
+async def test_an_immutable_tag_is_told(repository: Repository) -> None:
+    held = refusal("v1", Digest.of(b"another"))
+    with pytest.raises(TagImmutable):
+        await noted(repository, BY_TAG, failing(held))
+    found = await find(repository, "v1")
+    assert found is not None
+    assert (found.code, found.message) == ("DENIED", str(held))
+    assert [problem.code for problem in found.problems] == ["tag-immutable"]
 
 
 async def test_of_an_unknown_tag_the_last_by_digest_is_told(repository: Repository) -> None:

@@ -223,3 +223,39 @@ def test_what_retention_keeps() -> None:
 def test_rules_of_retention_that_are_wrong(rule: object, said: str) -> None:
     with pytest.raises(ValidationError, match=said):
         Settings.model_validate({"retention": [rule]})
+
+
+def test_immutable_tags_are_those_of_the_first_rule_that_names_the_repository() -> None:
+    settings = Settings.model_validate(
+        {
+            "tags": {
+                "immutable": [
+                    {"repositories": "scratch/**", "tags": []},
+                    {"repositories": "prod/*", "tags": ["v*", "*.*"]},
+                    {"repositories": "**", "tags": ["v*"]},
+                ]
+            },
+            "retention": [{"repositories": "prod/**", "keep": {"last": 1, "tags": ["keep"]}}],
+        }
+    )
+    found = {name: settings.policy(name).immutable for name in ("scratch/a", "prod/a", "prod/a/b")}
+    assert found == {"scratch/a": (), "prod/a": ("v*", "*.*"), "prod/a/b": ("v*",)}
+    assert settings.policy("prod/a").mode == "enforce"
+    assert Settings().policy("prod/a").immutable == ()
+    assert settings.keep("prod/a") == Keep(1, None, ("keep", "v*", "*.*")), "retention lets none of them go"
+
+
+@pytest.mark.parametrize(
+    ("rule", "said"),
+    [
+        ({"repositories": "a"}, "tags"),
+        ({"tags": ["v*"]}, "repositories"),
+        ({"repositories": "a", "tags": ["v/*"]}, "no.* pattern of tags"),
+        ({"repositories": "a", "tags": "v*"}, "tuple"),
+        ({"repositories": "/a", "tags": ["v*"]}, "pattern"),
+        ({"repositories": "a", "tags": ["v*"], "mode": "warn"}, "[Ee]xtra"),
+    ],
+)
+def test_wrong_rules_of_immutable_tags(rule: dict[str, object], said: str) -> None:
+    with pytest.raises(ValidationError, match=said):
+        Settings.model_validate({"tags": {"immutable": [rule]}})
