@@ -17,7 +17,6 @@ from starlette.applications import Starlette
 from registry import app as composition
 from registry import storages
 from registry.keyring import signing_key
-from registry.publish import publisher
 from registry.publish.inspect import Looked
 from registry.publish.plugins import Plugin, from_record
 from registry.settings import Settings
@@ -332,27 +331,16 @@ async def test_a_layer_that_goes_during_a_push_is_no_way_around(
 async def test_a_signature_that_goes_during_a_push(wired: Wired, monkeypatch: pytest.MonkeyPatch) -> None:
     """A manifest that had gone left its signature, which garbage collection takes just then."""
     await content(wired.repository, B)
-    tag, put = signature_tag(Digest.parse(B.digest)), Repository.put
+    tag, store = signature_tag(Digest.parse(B.digest)), Repository.store
     assert (await wired.put(B))[0] == 201
     await wired.repository.delete(Digest.parse(B.digest))
 
     async def late(repository: Repository, *given: Any) -> object:
         with contextlib.suppress(ManifestUnknown):
             await repository.tags.delete(tag)
-        return await put(repository, *given)
+        return await store(repository, *given)
 
-    together = publisher._together
-
-    async def signed_first(first: Any, second: Any, third: Any) -> Any:
-        signed = await second
-
-        async def known() -> Any:
-            return signed
-
-        return await together(first, known(), third)
-
-    monkeypatch.setattr(Repository, "put", late)
-    monkeypatch.setattr(publisher, "_together", signed_first)
+    monkeypatch.setattr(Repository, "store", late)
     assert (await wired.put(B))[0] == 201
     assert (await wired.repository.get(tag)).body
 
