@@ -217,8 +217,8 @@ class Repository:
         await self.tags.put(tag, stored.descriptor, by=by)
         await self.stay(stored)
 
-    async def stay(self, stored: StoredManifest) -> None:
-        """Bring back a manifest that was deleted while a tag was moved to it.
+    async def stay(self, stored: StoredManifest) -> bool:
+        """Bring back a manifest that was deleted while a tag was moved to it; whether that was to be done.
 
         `delete` removes tags, manifest, tags; who moves a tag then looks for the manifest: whichever comes
         last, a tag without its manifest does not remain.
@@ -227,18 +227,34 @@ class Repository:
             await self.find(stored.digest)
         except ManifestUnknown:
             await self.put(_parsed(stored), stored.body, stored.digest)
+            return True
+        return False
 
     async def delete(self, digest: Digest) -> None:
         """Remove a manifest, the tags that name it and its row as a referrer; raises ManifestUnknown.
 
         Of a damaged one no subject is known; a row that it leaves is not listed.
         """
-        stored = None
-        with contextlib.suppress(StoreUnavailable):
-            stored = await self.get(digest)
+        stored = await self._whole(digest)
         await self.tags.forget(digest)
         await self._driver.delete(paths.manifest(self.name, digest))
         await self.tags.forget(digest)
+        await self._forget(digest, stored)
+
+    async def remove(self, digest: Digest) -> None:
+        """Remove a manifest as `delete` does, and leave the tags; raises ManifestUnknown."""
+        stored = await self._whole(digest)
+        await self._driver.delete(paths.manifest(self.name, digest))
+        await self._forget(digest, stored)
+
+    async def _whole(self, digest: Digest) -> StoredManifest | None:
+        """A manifest that is here; None where it is damaged."""
+        with contextlib.suppress(StoreUnavailable):
+            return await self.get(digest)
+        return None
+
+    async def _forget(self, digest: Digest, stored: StoredManifest | None) -> None:
+        """Remove what is known of a manifest that was removed."""
         await self.derived.forget(digest)
         if stored and (subject := (manifest := _parsed(stored)).subject):
             await self.referrers.remove(subject.digest, digest)

@@ -57,10 +57,10 @@ async def put(call: Call) -> Response:
 
 
 async def delete(call: Call) -> Response:
-    """Remove a tag; or a manifest, with the tags that name it."""
+    """Remove a tag; or a manifest, with the tags that name it and the registry's signatures of it."""
     reference = call.reference()
     if isinstance(reference, Digest):
-        await call.repository.delete(reference)
+        await call.services.publisher.delete(call.repository, reference)
     else:
         await call.repository.tags.delete(reference)
     return Response(status_code=202)

@@ -7,12 +7,17 @@ import contextlib
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
-from registry.publish import refusals
+from registry.publish import plugins, refusals
 from registry.publish.examiner import Examiner, keep
+from registry.publish.inspect import RULES
 from registry.publish.plugins import Attachment, Found, Plugin
 from registry.publish.policy import Decision, Policy, decide
 from registry.publish.signatures import Begun, Signer
+from registry.publish.withdrawal import withdraw
+from registry.signing import cosign
+from registry.signing.admission import Admission
 from registry.verdict import Problem
 from storage import manifest as manifests
 from storage.digest import Digest
@@ -24,21 +29,28 @@ from storage.errors import (
     ManifestInvalid,
     ManifestUnknown,
 )
-from storage.manifest import Manifest
+from storage.manifest import Descriptor, Manifest
 from storage.repositories import Repository, StoredManifest
 from storage.together import together
 
 _log = logging.getLogger("sidecargo.publish")
 
+ANONYMOUS = "anonymous"
+"""Who pushes where nobody need say who he is."""
+
 
 @dataclass(frozen=True, slots=True)
 class Push:
-    """A manifest as it came: `reference` is a tag or a digest, `tags` are further tags to set."""
+    """A manifest as it came: `reference` is a tag or a digest, `tags` are further tags to set.
+
+    `by` is who pushes it.
+    """
 
     reference: str | Digest
     content_type: str
     body: bytes
     tags: tuple[str, ...] = ()
+    by: str = ANONYMOUS
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +96,11 @@ class Publisher:
             _log_outcome(repository, push, refusals.digest_of(push), "refused", codes or [own])
             raise
 
+    async def delete(self, repository: Repository, digest: Digest) -> None:
+        """Remove a manifest, the tags that name it and its signatures of ours; raises ManifestUnknown."""
+        await repository.delete(digest)
+        await withdraw(repository, digest, self._signer.ring)
+
     async def close(self) -> None:
         """Be done with what nobody waits for."""
         await asyncio.gather(*self._last_looks, return_exceptions=True)
@@ -98,14 +115,15 @@ class Publisher:
         missing, known, begun, *held = await together(
             repository.missing(manifest),
             nothing() if foreseen else self._examiner.known(repository, manifest, digest),
-            self._begin(repository, digest, push, foreseen),
+            self._begin(repository, manifest, digest, push, foreseen),
             *map(repository.tags.held, dict.fromkeys(tags)),
         )
         if missing and not policy.sparse:
             raise ManifestBlobUnknown([str(digest) for digest in missing])
         judged = await self._judge(repository, manifest, digest, push, foreseen or known)
-        if begun is None and judged.decision.loads:
-            begun = await self._signer.begin(repository, digest)
+        named = Descriptor(manifest.media_type, digest, len(push.body))
+        if begun is None and judged.decision.loads and isinstance(judged.found, Plugin):
+            begun = await self._sign(repository, named, push, judged.found)
 
         # Each step is in the store before the next one names it.
         stored, signature, _ = await together(
@@ -118,19 +136,41 @@ class Publisher:
             repository.hold(manifest),
         )
         for tag, was in zip(dict.fromkeys(tags), held, strict=True):
-            if not await repository.tags.move(tag, stored.descriptor, was):
-                await repository.tags.put(tag, stored.descriptor)
-        await self._look_again(repository, *filter(None, (stored if tags else None, signature)))
+            await self._tag(repository, tag, stored, was)
+        await self._look_again(repository, stored if tags else None, begun, signature)
         return self._receipt(repository, push, manifest, digest, judged)
 
+    async def _tag(self, repository: Repository, tag: str, stored: StoredManifest, was: bytes | None) -> None:
+        """Let a tag name what was pushed; cosign's, that and what of ours it named before."""
+        if signed := cosign.signed_by(tag):
+            await self._signer.merge(repository, signed, stored, was)
+        elif not await repository.tags.move(tag, stored.descriptor, was):
+            await repository.tags.put(tag, stored.descriptor)
+
     async def _begin(
-        self, repository: Repository, digest: Digest, push: Push, foreseen: Plugin | None
+        self, repository: Repository, manifest: Manifest, digest: Digest, push: Push, foreseen: Plugin | None
     ) -> Begun | None:
-        """Begin the signature of what will load; its tag comes to name a digest that nobody can pull yet."""
+        """Begin the signature of what will load."""
+        named = Descriptor(manifest.media_type, digest, len(push.body))
         with contextlib.suppress(ManifestInvalid):
             if foreseen and self._decided(repository, digest, push, foreseen).decision.loads:
-                return await self._signer.begin(repository, digest)
+                return await self._sign(repository, named, push, foreseen)
         return None
+
+    async def _sign(self, repository: Repository, named: Descriptor, push: Push, found: Plugin) -> Begun:
+        """Begin the signature of what loads, and of what is said of its push."""
+        policy = self.policy_of(repository.name)
+        said = Admission(
+            by=push.by,
+            at=datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
+            mode=policy.mode,
+            consumers=policy.consumers,
+            envoys=policy.envoys,
+            rules=RULES,
+            findings=plugins.fingerprint(found),
+            module=found.module,
+        )
+        return await self._signer.begin(repository, named, said)
 
     async def _judge(
         self, repository: Repository, manifest: Manifest, digest: Digest, push: Push, known: Found | None
@@ -156,19 +196,38 @@ class Publisher:
         reference = f"{self._signer.host}/{repository.name}:{_tag_of(push)}"
         return Judged(decide(self.policy_of(repository.name), found.findings, digest, reference), found)
 
-    async def _look_again(self, repository: Repository, *tagged: StoredManifest) -> None:
+    async def _look_again(
+        self,
+        repository: Repository,
+        tagged: StoredManifest | None,
+        begun: Begun | None,
+        signature: StoredManifest | None,
+    ) -> None:
         """Be sure that what tags name was not deleted while they were moved.
 
         Where looks are journeys nobody waits for it: it is needed only beside a deletion, and then the push
         may as well have come before that.
         """
-        looks = together(*map(repository.stay, tagged))
+        looks = self._stay(repository, tagged, begun, signature)
         if not repository.remote:
             await looks
             return
         look = asyncio.create_task(looks)
         self._last_looks.add(look)
         look.add_done_callback(self._looked)
+
+    async def _stay(
+        self,
+        repository: Repository,
+        tagged: StoredManifest | None,
+        begun: Begun | None,
+        signature: StoredManifest | None,
+    ) -> None:
+        # What was signed for the first time is left alone by a deletion that was under way.
+        looked_at = (tagged, signature if begun and not begun.is_first else None)
+        came_back = await together(*map(repository.stay, filter(None, looked_at)))
+        if begun and any(came_back):
+            await self._signer.sign(repository, begun.signed, *begun.said)
 
     def _looked(self, look: asyncio.Task[object]) -> None:
         self._last_looks.discard(look)

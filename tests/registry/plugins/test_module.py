@@ -1,5 +1,6 @@
 import base64
 import hashlib
+import random
 from pathlib import Path
 
 import pytest
@@ -100,7 +101,8 @@ def test_a_module_whose_bytes_went_is_taken_out_again(registry: Registry, store:
 def test_a_module_whose_image_went_is_no_answer(
     registry: Registry, store: Path, sidecargo: Sidecargo
 ) -> None:
-    module = PLUGIN + custom("damaged")
+    # Too large to lie within the link.
+    module = PLUGIN + custom("damaged", random.Random("damaged").randbytes(20_000))
     shape = image("damaged", [(OCI_LAYER, layer(("plugin.wasm", module)))], None)
     registry.push(shape)
     path = f"/plugins/{registry.name}:v1/plugin.wasm"
