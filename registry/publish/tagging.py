@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
@@ -81,6 +81,11 @@ class Wanted(Protocol):
         """Who wants it."""
 
 
+async def _no_tag(tag: str, held: bytes | None) -> bool:
+    del tag, held
+    return False
+
+
 class Moves:
     """The tags that one push sets: what they are when it begins, whether they may be moved, and the moves."""
 
@@ -115,13 +120,18 @@ class Moves:
             self._held = dict(zip(self.tags, held, strict=True))
         return self._held
 
-    async def make(self, descriptor: Descriptor) -> dict[str, Digest]:
+    async def make(
+        self, descriptor: Descriptor, otherwise: Callable[[str, bytes | None], Awaitable[bool]] = _no_tag
+    ) -> dict[str, Digest]:
         """Let the tags name what was pushed; what else those named that named something else.
 
-        Raises TagImmutable or PreconditionFailed where somebody was faster, StoreError.
+        `otherwise` is given each tag and what it is, and says whether it has moved it in its own way. Raises
+        TagImmutable or PreconditionFailed where somebody was faster, StoreError.
         """
         replaced = {}
         for tag, held in (await self.look()).items():
+            if await otherwise(tag, held):
+                continue
             may = partial(self._may, tag)
             was = await self._repository.tags.settle(tag, descriptor, held, by=self._by, may=may)
             if was is not None and was != descriptor.digest:

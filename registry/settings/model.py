@@ -16,10 +16,11 @@ from pydantic import (
     ByteSize,
     ConfigDict,
     Field,
+    SecretStr,
     ValidationInfo,
     model_validator,
 )
-from pydantic_core import PydanticKnownError
+from pydantic_core import PydanticCustomError, PydanticKnownError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from registry import patterns
@@ -36,6 +37,7 @@ CONSUMERS: tuple[Consumer, ...] = get_args(Consumer)
 
 # Bucket naming rules of Amazon S3, and the older ones with capitals and "_"; a prefix is plain segments.
 _BUCKET_AND_PREFIX = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,254}(/(?!\.{1,2}(/|$))[A-Za-z0-9._=+-]+)*/?")
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
 
 
@@ -113,6 +115,25 @@ def _digest(value: str) -> str:
         return str(Digest.parse(value))
     except DigestInvalid as error:
         raise ValueError(str(error)) from None
+
+
+def _key(value: Any) -> Any:
+    if isinstance(value, Path):
+        return str(value)
+    # Never quoted: it may be the key itself.
+    if isinstance(value, str) and "-----" in value:
+        raise PydanticCustomError("secret", "a key itself is not written here; write its file, or env://NAME")
+    if isinstance(value, str) and value.startswith("env://") and not _VARIABLE.fullmatch(value[6:]):
+        raise ValueError(f"{value!r} names no variable; write env://NAME")
+    if value == "":
+        raise ValueError("is no file; write the path of a key, or env://NAME")
+    return value
+
+
+def _secret(value: Any) -> Any:
+    if not isinstance(value, str | SecretStr):  # never quoted
+        raise PydanticCustomError("secret", "what is there is not text; write it in quotes")
+    return value
 
 
 def _some(value: tuple[str, ...]) -> tuple[str, ...]:
@@ -224,7 +245,9 @@ class Admission(Section):
 class Signing(Section):
     """The keys that sign; none means that one is made on disk at the first start."""
 
-    keys: tuple[Path, ...] = ()
+    keys: tuple[Annotated[str, BeforeValidator(_key)], ...] = ()
+    passphrase: Annotated[SecretStr, BeforeValidator(_secret)] | None = None
+    bundles: bool = True
 
 
 class ImmutableRule(Section):
