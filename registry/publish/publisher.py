@@ -18,6 +18,7 @@ from registry.publish.signatures import Begun, Signer
 from registry.publish.withdrawal import withdraw
 from registry.signing import cosign
 from registry.signing.admission import Admission
+from registry.signing.bundle import BUNDLE_TYPE
 from registry.verdict import Problem
 from storage import manifest as manifests
 from storage.digest import Digest
@@ -137,6 +138,8 @@ class Publisher:
         )
         for tag, was in zip(dict.fromkeys(tags), held, strict=True):
             await self._tag(repository, tag, stored, was)
+        if manifest.subject and manifest.referrer_type == BUNDLE_TYPE:
+            await self._signer.accompany(repository, manifest.subject.digest)
         await self._look_again(repository, stored if tags else None, begun, signature)
         return self._receipt(repository, push, manifest, digest, judged)
 
