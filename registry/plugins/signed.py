@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,31 +61,22 @@ class Signed:
 
 async def look(repository: Repository, digest: Digest, ring: KeyRing) -> Signed:
     """What signs a manifest; each of ours is verified with the keys, from what is stored now."""
-    tagged, bundles, (rows, _) = await asyncio.gather(
-        ours.tagged(repository, digest),
-        ours.bundles(repository, digest, ring),
-        repository.referrers.page(digest),
+    known, (rows, _) = await asyncio.gather(
+        ours.look(repository, digest, ring), repository.referrers.page(digest)
     )
-    layers = (
-        [layer for layer in tagged.manifest.layers if layer.media_type == cosign.PAYLOAD_TYPE]
-        if tagged.manifest
-        else []
-    )
-    mine = await ours.layers(repository, tagged.manifest, digest, ring) if tagged.manifest else []
-    signers = {key.key_id for _, key in mine} | {
-        one.key_id for one in bundles if one.statement.kind == SIGNED
-    }
+    signatures = [one for one in known.bundles if one.statement.kind == SIGNED]
+    signers = {key.key_id for _, key in known.layers} | {one.key_id for one in signatures}
     return Signed(
         key=next((key.key_id for key in ring if key.key_id in signers), None),
-        tag=cosign.signature_tag(digest) if layers else None,
-        others=len(layers) - len(mine),
-        bundled=any(one.statement.kind == SIGNED for one in bundles),
-        admission=_admission(bundles),
+        tag=cosign.signature_tag(digest) if known.layers or known.other_layers else None,
+        others=known.other_layers,
+        bundled=bool(signatures),
+        admission=_admission(known.bundles),
         referrers=tuple(rows[:MOST]),
     )
 
 
-def _admission(bundles: list[Bundle]) -> Mapping[str, Any] | None:
+def _admission(bundles: Sequence[Bundle]) -> Mapping[str, Any] | None:
     """What was said last of a push."""
     said = [one.statement.predicate for one in bundles if one.statement.kind == ADMITTED]
     return max(said, key=lambda one: str((one.get("pushed") or {}).get("at", "")), default=None)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from registry.consumers import attachments
@@ -16,6 +17,7 @@ from registry.signing.bundle import BUNDLE_TYPE, Statement
 from registry.signing.keys import PublicKey, SignatureInvalid
 from registry.signing.ring import KeyRing
 from storage import manifest as manifests
+from storage import tags
 from storage.digest import Digest
 from storage.errors import BlobUnknown, ManifestInvalid, ManifestUnknown, StoreUnavailable
 from storage.manifest import Descriptor, Manifest
@@ -46,6 +48,43 @@ class Bundle:
     key_id: str
 
 
+@dataclass(frozen=True, slots=True)
+class Known:
+    """All that signs a manifest: `layers` and `bundles` are those of ours, each verified.
+
+    `other_bundles` counts those that are not.
+    """
+
+    tagged: Tagged
+    layers: Sequence[tuple[Descriptor, PublicKey]]
+    bundles: Sequence[Bundle]
+    other_bundles: int
+
+    @property
+    def other_layers(self) -> int:
+        """How many others have signed under cosign's tag."""
+        found = self.tagged.manifest
+        return len(_payloads(found)) - len(self.layers) if found else 0
+
+    @property
+    def is_by_tag(self) -> bool:
+        """Whether cosign is to look under its tag: somebody else has signed there, and not as a bundle.
+
+        It looks there only where no bundle refers to the manifest, were it one of ours.
+        """
+        return bool(self.other_layers and not self.other_bundles)
+
+
+async def look(repository: Repository, digest: Digest, ring: KeyRing, there: Tagged | None = None) -> Known:
+    """What signs a manifest; `there` is what is under cosign's tag, where that was looked at just now."""
+    there = there or await tagged(repository, digest)
+    mine, (of_ours, others) = await asyncio.gather(
+        layers(repository, there.manifest, digest, ring) if there.manifest else _none(),
+        _bundles(repository, digest, ring),
+    )
+    return Known(there, mine, of_ours, others)
+
+
 async def tagged(repository: Repository, digest: Digest) -> Tagged:
     """What is under cosign's tag for a manifest."""
     tag = cosign.signature_tag(digest)
@@ -53,9 +92,9 @@ async def tagged(repository: Repository, digest: Digest) -> Tagged:
     if held is None:
         return Tagged()
     try:
-        stored = await repository.get(tag)
+        stored = await repository.get(tags.read(held, tag).named.digest)
         found = manifests.parse(stored.body, stored.descriptor.media_type)
-    except (ManifestUnknown, ManifestInvalid):
+    except (ManifestUnknown, ManifestInvalid, StoreUnavailable):
         return Tagged(held)
     # Whatever else somebody has put under that name is no part of ours: it would pass unjudged.
     is_signatures = not found.is_index and attachments.is_attachment(found)
@@ -66,13 +105,18 @@ async def layers(
     repository: Repository, found: Manifest, digest: Digest, ring: KeyRing
 ) -> list[tuple[Descriptor, PublicKey]]:
     """The layers of a manifest of signatures that one of our keys signed, for that digest, and which."""
-    first = [layer for layer in found.layers if layer.media_type == cosign.PAYLOAD_TYPE][:MOST]
+    first = _payloads(found)[:MOST]
     keys = await asyncio.gather(*(_signer(repository, layer, digest, ring) for layer in first))
     return [(layer, key) for layer, key in zip(first, keys, strict=True) if key]
 
 
 async def bundles(repository: Repository, digest: Digest, ring: KeyRing) -> list[Bundle]:
     """The bundles of ours that refer to a manifest, whether that is here or not."""
+    return (await _bundles(repository, digest, ring))[0]
+
+
+async def _bundles(repository: Repository, digest: Digest, ring: KeyRing) -> tuple[list[Bundle], int]:
+    """Those of ours, and how many others there are."""
     found: list[Bundle] = []
     looked, after, more = 0, "", True
     while more and looked < MOST:
@@ -83,7 +127,15 @@ async def bundles(repository: Repository, digest: Digest, ring: KeyRing) -> list
             batch = rows[at : at + _AT_ONCE]
             each = await asyncio.gather(*(_bundle(repository, row.digest, digest, ring) for row in batch))
             found += filter(None, each)
-    return found
+    return found, looked - len(found)
+
+
+def _payloads(found: Manifest) -> list[Descriptor]:
+    return [layer for layer in found.layers if layer.media_type == cosign.PAYLOAD_TYPE]
+
+
+async def _none() -> list[tuple[Descriptor, PublicKey]]:
+    return []
 
 
 async def _bundle(repository: Repository, referrer: Digest, digest: Digest, ring: KeyRing) -> Bundle | None:

@@ -21,6 +21,7 @@ from registry.publish.tagging import UNCONDITIONAL, Conditions, Moves
 from registry.publish.withdrawal import withdraw
 from registry.signing import cosign
 from registry.signing.admission import Admission
+from registry.signing.bundle import BUNDLE_TYPE
 from registry.verdict import Problem
 from storage import manifest as manifests
 from storage.digest import Digest
@@ -149,6 +150,8 @@ class Publisher:
             repository.hold(manifest),
         )
         replaced = await moves.make(stored.descriptor, partial(self._merged, repository, stored))
+        if manifest.subject and manifest.referrer_type == BUNDLE_TYPE:
+            await self._signer.accompany(repository, manifest.subject.digest)
         await self._look_again(repository, stored if moves.tags else None, begun, signature)
         return self._receipt(repository, push, manifest, digest, judged, replaced)
 

@@ -12,9 +12,12 @@ removes that tag last (`registry.publish.withdrawal`).
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from registry.publish import ours
+from registry.publish.ours import Bundle, Known
 from registry.signing import bundle, cosign
 from registry.signing.admission import ADMITTED, Admission
 from registry.signing.bundle import SIGNED, Attached
@@ -22,7 +25,7 @@ from registry.signing.cosign import Signature, SignatureManifest
 from registry.signing.ring import KeyRing
 from storage import manifest as manifests
 from storage.digest import Digest
-from storage.errors import StoreUnavailable
+from storage.errors import ManifestUnknown, StoreUnavailable
 from storage.manifest import OCI_MANIFEST, Descriptor, Manifest
 from storage.referrers import row
 from storage.repositories import Repository, StoredManifest
@@ -61,7 +64,7 @@ class Signer:
     def __init__(self, ring: KeyRing, host: str, *, bundles: bool = True) -> None:
         self.ring = ring
         self.host = host
-        self._with_bundles = bundles
+        self.with_bundles = bundles
 
     async def sign(
         self, repository: Repository, signed: Descriptor, *said: Admission | bytes
@@ -79,13 +82,23 @@ class Signer:
         _, there = await together(
             repository.blobs.enclose(*alone.parts), ours.tagged(repository, signed.digest)
         )
-        bundles = await self._bundles(repository, signed, said, is_first=there.held is None)
-        if there.manifest is None:
-            return Begun(signed, said, alone, bundles, there.held)
+        if there.held is None:
+            return Begun(signed, said, alone, self._missing(repository, signed, said, ()), None)
+        known = await ours.look(repository, signed.digest, self.ring, there)
+        return await self.go_on(repository, signed, known, *said)
+
+    async def go_on(
+        self, repository: Repository, signed: Descriptor, known: Known, *said: Admission | bytes
+    ) -> Begun:
+        """Store the parts of what is not signed yet, besides what is `known`."""
+        there = known.tagged
+        signature = cosign.sign(self._name(repository), signed.digest, self.ring.signing)
         new = cosign.signature_manifest(signature, there.manifest)
         if new is not None:
             await repository.blobs.enclose(*new.parts)
-        return Begun(signed, said, new, bundles, there.held, has_subject=there.manifest.subject is not None)
+        missing = () if known.is_by_tag else self._missing(repository, signed, said, known.bundles)
+        has_subject = bool(there.manifest and there.manifest.subject)
+        return Begun(signed, said, new, missing, there.held, has_subject)
 
     async def store(self, repository: Repository, begun: Begun) -> StoredManifest | None:
         """Store what `publish` will name; the manifest for cosign's tag, None where it is there.
@@ -125,15 +138,33 @@ class Signer:
     ) -> None:
         """Let cosign's tag name what a tool pushed to it, together with those of ours that it named before.
 
-        What was pushed stays as it is under its digest. `held` is what the tag was.
+        What was pushed stays as it is under its digest. `held` is what the tag was. Where it holds signatures
+        of others, which cosign does not look at beside bundles, ours are there only.
         """
         tag = cosign.signature_tag(digest)
         for _ in range(_TRIES):
             named = await self._with_ours(repository, digest, pushed) if held is not None else pushed
             if await repository.tags.move(tag, named.descriptor, held):
+                await self._withdraw_bundles(repository, digest)
                 return
             held = await repository.tags.held(tag)
         raise _moved_by_others(tag)
+
+    async def accompany(self, repository: Repository, digest: Digest) -> None:
+        """Sign as a bundle too what we signed under cosign's tag: somebody else's bundle has come to it."""
+        known = await ours.look(repository, digest, self.ring)
+        if known.layers and not known.is_by_tag:
+            with contextlib.suppress(ManifestUnknown):
+                found, _ = await repository.find(digest)
+                signed = Descriptor(found.media_type, found.digest, found.size)
+                begun = await self.go_on(repository, signed, known)
+                await self.publish(repository, begun, await self.store(repository, begun))
+
+    async def _withdraw_bundles(self, repository: Repository, digest: Digest) -> None:
+        known = await ours.look(repository, digest, self.ring)
+        for one in known.bundles if known.is_by_tag else ():
+            with contextlib.suppress(ManifestUnknown):
+                await repository.remove(one.stored.digest)
 
     async def _with_ours(
         self, repository: Repository, digest: Digest, pushed: StoredManifest
@@ -149,19 +180,17 @@ class Signer:
                 merged = await repository.put(_manifest(new.manifest), new.manifest, Digest.of(new.manifest))
         return merged
 
-    async def _bundles(
+    def _missing(
         self,
         repository: Repository,
         signed: Descriptor,
-        said: tuple[Admission | bytes, ...],
-        *,
-        is_first: bool,
+        said: Sequence[Admission | bytes],
+        there: Sequence[Bundle],
     ) -> tuple[Attached, ...]:
         """The bundles that are not here yet: the signature, and a statement each for what is said."""
-        if not self._with_bundles:
+        if not self.with_bundles:
             return ()
         key = self.ring.signing
-        there = [] if is_first else await ours.bundles(repository, signed.digest, self.ring)
         mine = [one for one in there if one.key_id == key.key_id]
         new = [] if any(one.statement.kind == SIGNED for one in mine) else [bundle.sign(signed, key)]
         for one in said:
@@ -197,10 +226,10 @@ class Signer:
         raise _moved_by_others(tag)
 
     async def _attach(self, repository: Repository, one: Attached, is_first: bool) -> None:
-        if is_first:
-            await repository.store_beside(OCI_MANIFEST, one.manifest)
-        else:
-            await repository.put(_manifest(one.manifest), one.manifest, one.digest)
+        await repository.store_beside(OCI_MANIFEST, one.manifest)
+        # A deletion that was under way takes the row after the manifest.
+        if not is_first and not await repository.referrers.has(one.subject, one.digest):
+            await _refer(repository, one)
 
     def _name(self, repository: Repository) -> str:
         return f"{self.host}/{repository.name}"

@@ -250,6 +250,45 @@ async def test_nothing_of_ours_is_put_to_what_is_no_manifest_of_signatures(repos
     assert (await repository.get(TAG)).digest == other.digest
 
 
+async def test_where_others_signed_under_the_tag_ours_is_there_only(repository: Repository) -> None:
+    """Cosign would look at our bundles instead, and not find theirs."""
+    signer = Signer(RING, "here:5000")
+    await sign(repository, signer, SAID)
+    await signer.merge(repository, DIGEST, await theirs(repository), await repository.tags.held(TAG))
+    assert await ours.bundles(repository, DIGEST, RING) == []
+    await sign(repository, signer, SAID)
+    assert await ours.bundles(repository, DIGEST, RING) == []
+    assert len(await layers(repository)) == 2
+
+
+async def test_where_others_have_a_bundle_ours_has_one_too(repository: Repository) -> None:
+    signer = Signer(RING, "here:5000")
+    body = b'{"schemaVersion":2,"config":{"mediaType":"a/b","digest":"%s","size":2},"layers":[]}' % (
+        sha256(b"{}").encode()
+    )
+    signed = Descriptor(OCI_MANIFEST, Digest.of(body), len(body))
+    await repository.put(parse(body, OCI_MANIFEST), body, signed.digest)
+    await Signer(KeyRing.of(OTHER_KEY), "there", bundles=False).sign(repository, signed)
+    await signer.sign(repository, signed)
+    assert await ours.bundles(repository, signed.digest, RING) == []
+    made = bundle.sign(signed, OTHER_KEY)
+    for data in (made.bundle, bundle.EMPTY):
+        await put_blob(repository, data)
+    await repository.put(parse(made.manifest, OCI_MANIFEST), made.manifest, made.digest)
+    await signer.accompany(repository, signed.digest)
+    (mine,) = await ours.bundles(repository, signed.digest, RING)
+    assert mine.statement.kind == bundle.SIGNED
+
+
+async def test_what_is_not_ours_needs_no_company(repository: Repository) -> None:
+    signer = Signer(RING, "here:5000")
+    await signer.accompany(repository, DIGEST)
+    assert await repository.tags.held(TAG) is None
+    await sign(repository, Signer(RING, "here:5000", bundles=False))
+    await signer.accompany(repository, DIGEST)  # the manifest itself is not here
+    assert await ours.bundles(repository, DIGEST, RING) == []
+
+
 async def test_a_merge_meets_another_one(repository: Repository) -> None:
     signer = Signer(RING, "here:5000")
     pushed = await theirs(repository)
