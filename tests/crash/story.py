@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from registry.signing import cosign
+from registry.signing.keys import load_public
 from storage import manifest as manifests
 from storage.digest import Digest
 from storage.disk import DiskDriver
@@ -166,5 +167,5 @@ async def _signed(repository: Repository, digest: Digest, key: bytes) -> bool:
     signed = document["layers"][-1]
     payload = await _blob(repository, signed["digest"])
     assert payload is not None
-    cosign.verify(payload, signed["annotations"][cosign.SIGNATURE], key, digest)
+    cosign.verify(payload, signed["annotations"][cosign.SIGNATURE], load_public(key), digest)
     return True

@@ -36,7 +36,7 @@ def valid(place: Place, key: SigningKey) -> int:
         descriptor = Descriptor(entry["mediaType"], Digest.parse(entry["digest"]), entry["size"])
         payload = b"".join(place.remote.blob(place.repository, descriptor))
         try:
-            cosign.verify(payload, entry["annotations"][cosign.SIGNATURE], key.public_pem, SIGNED)
+            cosign.verify(payload, entry["annotations"][cosign.SIGNATURE], key.public, SIGNED)
             found += 1
         except cosign.SignatureInvalid:
             pass
