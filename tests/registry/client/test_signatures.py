@@ -69,7 +69,7 @@ def test_bundles_and_nothing_else_that_refers(
     bundle = pushing.attach(source, SUBJECT, b"bundle")
     pushing.attach(source, SUBJECT, b"sbom", "application/spdx+json")
     copied = signatures.copy(Copier(source, end), SIGNED)
-    assert copied == Copied(copied.tagged, 1)
+    assert copied == Copied(1, 3), "ours has signed it, and said of its push"
     assert copied.count == signatures.count(source, SIGNED) == signatures.count(end, SIGNED)
     assert end.remote.manifest(end.repository, bundle.digest)
 
