@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 
 from storage import kept, paths, records
@@ -12,7 +12,7 @@ from storage import manifest as manifests
 from storage.blobs import Blobs
 from storage.derived import Derived
 from storage.digest import ALGORITHMS, Digest
-from storage.driver import Driver, ObjectExists, ObjectMissing, Witness
+from storage.driver import Driver, ObjectExists, ObjectMissing, Witness, nothing
 from storage.errors import BlobUnknown, ManifestInvalid, ManifestUnknown, NameUnknown, StoreUnavailable
 from storage.formats import Current
 from storage.manifest import Descriptor, Manifest
@@ -230,14 +230,16 @@ class Repository:
             return True
         return False
 
-    async def delete(self, digest: Digest) -> None:
+    async def delete(self, digest: Digest, *, then: Callable[[], Awaitable[object]] = nothing) -> None:
         """Remove a manifest, the tags that name it and its row as a referrer; raises ManifestUnknown.
 
-        Of a damaged one no subject is known; a row that it leaves is not listed.
+        `then` is done when it is gone, before tags are looked for once more. Of a damaged one no subject is
+        known; a row that it leaves is not listed.
         """
         stored = await self._whole(digest)
         await self.tags.forget(digest)
         await self._driver.delete(paths.manifest(self.name, digest))
+        await then()
         await self.tags.forget(digest)
         await self._forget(digest, stored)
 

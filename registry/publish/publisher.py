@@ -8,6 +8,7 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 
 from registry.publish import plugins, refusals
 from registry.publish.examiner import Examiner, keep
@@ -99,8 +100,12 @@ class Publisher:
 
     async def delete(self, repository: Repository, digest: Digest) -> None:
         """Remove a manifest, the tags that name it and its signatures of ours; raises ManifestUnknown."""
-        await repository.delete(digest)
-        await withdraw(repository, digest, self._signer.ring)
+        withdrawn = partial(withdraw, repository, digest, self._signer)
+        try:
+            await repository.delete(digest, then=withdrawn)
+        except ManifestUnknown:
+            await withdrawn()  # a deletion before may have failed after the manifest
+            raise
 
     async def close(self) -> None:
         """Be done with what nobody waits for."""
@@ -226,10 +231,15 @@ class Publisher:
         begun: Begun | None,
         signature: StoredManifest | None,
     ) -> None:
-        # What was signed for the first time is left alone by a deletion that was under way.
-        looked_at = (tagged, signature if begun and not begun.is_first else None)
-        came_back = await together(*map(repository.stay, filter(None, looked_at)))
-        if begun and any(came_back):
+        if signature and begun and begun.is_first and repository.remote:
+            # A deletion takes what is signed, then its signature, and then looks for tags: what it left of
+            # these tells of both.
+            came_back = await repository.stay(signature)
+            if came_back and tagged:
+                await repository.stay(tagged)
+        else:
+            came_back = any(await together(*map(repository.stay, filter(None, (tagged, signature)))))
+        if begun and came_back:
             await self._signer.sign(repository, begun.signed, *begun.said)
 
     def _looked(self, look: asyncio.Task[object]) -> None:
