@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 
 from storage import kept, paths, records
@@ -12,7 +12,7 @@ from storage import manifest as manifests
 from storage.blobs import Blobs
 from storage.derived import Derived
 from storage.digest import ALGORITHMS, Digest
-from storage.driver import Driver, ObjectExists, ObjectMissing, Witness
+from storage.driver import Driver, ObjectExists, ObjectMissing, Witness, nothing
 from storage.errors import BlobUnknown, ManifestInvalid, ManifestUnknown, NameUnknown, StoreUnavailable
 from storage.formats import Current
 from storage.manifest import Descriptor, Manifest
@@ -230,17 +230,25 @@ class Repository:
             return True
         return False
 
-    async def delete(self, digest: Digest, spared: Callable[[str], bool] = lambda _: False) -> list[str]:
+    async def delete(
+        self,
+        digest: Digest,
+        spared: Callable[[str], bool] = lambda _: False,
+        *,
+        then: Callable[[], Awaitable[object]] = nothing,
+    ) -> list[str]:
         """Remove a manifest, the tags that name it and its row as a referrer; raises ManifestUnknown.
 
         While a tag that is `spared` names it, it stays, and these tags are given back: also one that comes
         at the same time. What garbage collection may have kept of it earlier goes first: nothing brings back
-        what was deleted. Of a damaged manifest no subject is known; a row that it leaves is not listed.
+        what was deleted. `then` is done when it is gone, before tags are looked for once more. Of a damaged
+        manifest no subject is known; a row that it leaves is not listed.
         """
         stored = await self._whole(digest)
         if holding := await self.tags.forget(digest, spared):
             return holding
         await self._take(digest)
+        await then()
         if (holding := await self.tags.forget(digest, spared)) and stored:
             await self.put(_parsed(stored), stored.body, digest)
             return holding

@@ -1,7 +1,8 @@
 """What of ours is attached to a manifest: signatures under cosign's tag and bundles that refer to it.
 
 Only what one of our keys has signed counts, read from what is stored now: the names and the annotations
-of attachments are as anybody may have pushed them.
+of attachments are as anybody may have pushed them. All here raises StoreUnavailable where the store fails or
+what is stored is damaged: what is not known is not taken for absent.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from registry.signing.ring import KeyRing
 from storage import manifest as manifests
 from storage import tags
 from storage.digest import Digest
-from storage.errors import BlobUnknown, ManifestInvalid, ManifestUnknown, StoreUnavailable
+from storage.errors import BlobUnknown, ManifestInvalid, ManifestUnknown
 from storage.manifest import Descriptor, Manifest
 from storage.repositories import Repository, StoredManifest
 
@@ -31,7 +32,7 @@ _AT_ONCE = 16
 
 @dataclass(frozen=True, slots=True)
 class Tagged:
-    """What cosign's tag is: its object `held`, and what that names where it is a manifest of signatures."""
+    """What cosign's tag is: its object `held`, and what that names, where it is a manifest of signatures."""
 
     held: bytes | None = None
     stored: StoredManifest | None = None
@@ -94,7 +95,7 @@ async def tagged(repository: Repository, digest: Digest) -> Tagged:
     try:
         stored = await repository.get(tags.read(held, tag).named.digest)
         found = manifests.parse(stored.body, stored.descriptor.media_type)
-    except (ManifestUnknown, ManifestInvalid, StoreUnavailable):
+    except (ManifestUnknown, ManifestInvalid):
         return Tagged(held)
     # Whatever else somebody has put under that name is no part of ours: it would pass unjudged.
     is_signatures = not found.is_index and attachments.is_attachment(found)
@@ -139,7 +140,7 @@ async def _none() -> list[tuple[Descriptor, PublicKey]]:
 
 
 async def _bundle(repository: Repository, referrer: Digest, digest: Digest, ring: KeyRing) -> Bundle | None:
-    with contextlib.suppress(ManifestUnknown, ManifestInvalid, StoreUnavailable):
+    with contextlib.suppress(ManifestUnknown, ManifestInvalid):
         stored = await repository.get(referrer)
         manifest = manifests.parse(stored.body, stored.descriptor.media_type)
         if len(manifest.layers) == 1:
@@ -163,8 +164,8 @@ async def _signer(
 
 
 async def _small(repository: Repository, digest: Digest, limit: int) -> bytes:
-    """A blob of at most `limit` bytes; empty where it is larger, not here or damaged."""
-    with contextlib.suppress(BlobUnknown, StoreUnavailable):
+    """A blob of at most `limit` bytes; empty where it is larger or not here."""
+    with contextlib.suppress(BlobUnknown):
         found = await repository.blobs.open(digest)
         if found.size <= limit:
             return b"".join([piece async for piece in repository.blobs.read(found)])

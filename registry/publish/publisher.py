@@ -110,9 +110,15 @@ class Publisher:
         Raises ManifestUnknown, TagImmutable.
         """
         immutable = self.policy_of(repository.name).immutable
-        await tagging.remove(repository, reference, immutable=immutable, by=by)
-        if isinstance(reference, Digest):
-            await withdraw(repository, reference, self._signer.ring)
+        if isinstance(reference, str):
+            await tagging.remove(repository, reference, immutable=immutable, by=by)
+            return
+        withdrawn = partial(withdraw, repository, reference, self._signer)
+        try:
+            await tagging.remove(repository, reference, immutable=immutable, by=by, then=withdrawn)
+        except ManifestUnknown:
+            await withdrawn()  # a deletion before may have failed after the manifest
+            raise
 
     async def close(self) -> None:
         """Be done with what nobody waits for."""
@@ -241,10 +247,15 @@ class Publisher:
         begun: Begun | None,
         signature: StoredManifest | None,
     ) -> None:
-        # What was signed for the first time is left alone by a deletion that was under way.
-        looked_at = (tagged, signature if begun and not begun.is_first else None)
-        came_back = await together(*map(repository.stay, filter(None, looked_at)))
-        if begun and any(came_back):
+        if signature and begun and begun.is_first and repository.remote:
+            # A deletion takes what is signed, then its signature, and then looks for tags: what it left of
+            # these tells of both.
+            came_back = await repository.stay(signature)
+            if came_back and tagged:
+                await repository.stay(tagged)
+        else:
+            came_back = any(await together(*map(repository.stay, filter(None, (tagged, signature)))))
+        if begun and came_back:
             await self._signer.sign(repository, begun.signed, *begun.said)
 
     def _looked(self, look: asyncio.Task[object]) -> None:

@@ -6,8 +6,8 @@ A signature is stored in the steps of the push that it belongs to, so that it co
 - `store`: the manifest of these; the bundles and their rows as referrers;
 - `publish`: cosign's tag; the manifests of the bundles. What is signed is stored before.
 
-Where cosign's tag was not there, nothing was, and nothing is looked for again: who withdraws signatures
-removes that tag last (`registry.publish.withdrawal`).
+Where cosign's tag was not there, no bundle was, and none is looked for: who withdraws signatures removes
+bundles before that tag (`registry.publish.withdrawal`).
 """
 
 from __future__ import annotations
@@ -159,6 +159,12 @@ class Signer:
                 signed = Descriptor(found.media_type, found.digest, found.size)
                 begun = await self.go_on(repository, signed, known)
                 await self.publish(repository, begun, await self.store(repository, begun))
+
+    def alone(self, repository: Repository, digest: Digest) -> Digest:
+        """What our manifest under cosign's tag is called where nobody else, and no other key, has signed."""
+        made = cosign.signature_manifest(cosign.sign(self._name(repository), digest, self.ring.signing))
+        assert made is not None
+        return Digest.of(made.manifest)
 
     async def _withdraw_bundles(self, repository: Repository, digest: Digest) -> None:
         known = await ours.look(repository, digest, self.ring)

@@ -16,6 +16,7 @@ from typing import Any, Protocol
 from registry.verdict import Problem
 from storage import attached
 from storage.digest import Digest
+from storage.driver import nothing
 from storage.errors import ManifestUnknown, PreconditionFailed, StoreUnavailable, TagImmutable
 from storage.gc import retention
 from storage.manifest import Descriptor
@@ -173,9 +174,17 @@ def refusal(tag: str, named: Digest, *, deleting: bool = False) -> TagImmutable:
 
 
 async def remove(
-    repository: Repository, reference: str | Digest, *, immutable: Sequence[str] = (), by: str = ""
+    repository: Repository,
+    reference: str | Digest,
+    *,
+    immutable: Sequence[str] = (),
+    by: str = "",
+    then: Callable[[], Awaitable[object]] = nothing,
 ) -> None:
-    """Remove a tag; or a manifest, with the tags that name it. Raises ManifestUnknown, TagImmutable."""
+    """Remove a tag; or a manifest, with the tags that name it. Raises ManifestUnknown, TagImmutable.
+
+    `then` is done when a manifest is gone, before tags are looked for once more.
+    """
     if isinstance(reference, str):
         if is_immutable(reference, immutable):
             named, _ = await repository.tags.resolve(reference)
@@ -186,10 +195,10 @@ async def remove(
         await repository.find(reference)
         # Looked for before anything goes: of all the tags that name it, either all go or none.
         names = [tag for tag in await repository.tags.naming(reference) if kept(tag)]
-        if names := names or await repository.delete(reference, kept):
+        if names := names or await repository.delete(reference, kept, then=then):
             raise refusal(names[0], reference, deleting=True)
     else:
-        await repository.delete(reference)
+        await repository.delete(reference, then=then)
     _log.info("delete repository=%s reference=%s by=%s", repository.name, reference, by or "-")
 
 

@@ -10,6 +10,7 @@ import contextlib
 
 from registry.publish import ours
 from registry.publish.ours import Tagged
+from registry.publish.signatures import Signer
 from registry.signing import cosign
 from registry.signing.ring import KeyRing
 from storage import manifest as manifests
@@ -18,29 +19,38 @@ from storage.errors import ManifestUnknown
 from storage.repositories import Repository, StoredManifest
 
 
-async def withdraw(repository: Repository, digest: Digest, ring: KeyRing) -> None:
-    """Remove the signatures of a manifest that was deleted.
+async def withdraw(repository: Repository, digest: Digest, signer: Signer) -> None:
+    """Remove the signatures of a manifest that was deleted: the bundles, cosign's tag, what that named.
 
-    Cosign's tag goes last: who pushes the manifest again and does not find it writes all anew. Who finds it
-    may think that all is signed, so this looks for the manifest then, and puts back what it took.
+    Who pushes the manifest again and does not find cosign's tag writes all anew, and looks last for what
+    that names. Who finds it may think that all is signed, so this looks for the manifest at the end, and puts
+    back what it took.
     """
+    ring, tag = signer.ring, cosign.signature_tag(digest)
     taken = [found.stored for found in await ours.bundles(repository, digest, ring)]
-    tagged = await ours.tagged(repository, digest)
-    if tagged.stored and await _is_ours(repository, tagged, digest, ring):
-        taken.append(tagged.stored)
     for stored in taken:
-        with contextlib.suppress(ManifestUnknown):
-            await repository.remove(stored.digest)
-    tag = cosign.signature_tag(digest)
-    was_tagged = tagged.stored in taken and await repository.tags.delete_held(tag, tagged.held or b"")
+        await _remove(repository, stored.digest)
+    tagged = await ours.tagged(repository, digest)
+    is_ours = tagged.stored and await _is_ours(repository, tagged, digest, ring)
+    if tagged.stored and tagged.held and is_ours:
+        if await repository.tags.delete_held(tag, tagged.held):
+            taken.append(tagged.stored)
+            await _remove(repository, tagged.stored.digest)
+    elif tagged.held is None:
+        await _remove(repository, signer.alone(repository, digest))  # where this ended before it
     try:
         await repository.find(digest)
     except ManifestUnknown:
         return
     for stored in taken:
         await repository.put(_parsed(stored), stored.body, stored.digest)
-    if was_tagged and tagged.stored:
+    if tagged.stored in taken and tagged.stored:
         await repository.tags.move(tag, tagged.stored.descriptor, None)
+
+
+async def _remove(repository: Repository, digest: Digest) -> None:
+    with contextlib.suppress(ManifestUnknown):
+        await repository.remove(digest)
 
 
 async def _is_ours(repository: Repository, tagged: Tagged, digest: Digest, ring: KeyRing) -> bool:

@@ -29,6 +29,7 @@ BODY = b'{"schemaVersion":2,"config":{"mediaType":"a/b","digest":"%s","size":2},
 )
 DIGEST = Digest.of(BODY)
 SIGNED = Descriptor(OCI_MANIFEST, DIGEST, len(BODY))
+SIGNER = Signer(RING, "here:5000")
 TAG = cosign.signature_tag(DIGEST)
 SAID = Admission("bob", "2026-11-29T20:00:00Z", "warn", ("istio",), ("1.40",), 5, Digest.of(b"findings"))
 
@@ -62,7 +63,7 @@ async def test_all_of_ours_goes_by_whichever_of_our_keys(repository: Repository)
     # The last manifest under the tag, the one before it, two signatures and two admissions.
     assert await left(repository) == ([TAG], 7, 4)
     await repository.delete(DIGEST)
-    await withdraw(repository, DIGEST, RING)
+    await withdraw(repository, DIGEST, SIGNER)
     tags, manifests, bundles = await left(repository)
     assert (tags, bundles) == ([], 0)
     assert manifests == 1  # that which the tag named before
@@ -72,14 +73,14 @@ async def test_what_others_attached_stays(repository: Repository) -> None:
     await put(repository)
     await sign(repository, KEY, FOREIGN)
     await repository.delete(DIGEST)
-    await withdraw(repository, DIGEST, RING)
+    await withdraw(repository, DIGEST, SIGNER)
     tags, _, bundles = await left(repository)
     assert (tags, bundles) == ([TAG], 2)
     assert await ours.bundles(repository, DIGEST, RING) == []
 
 
 async def test_nothing_to_withdraw(repository: Repository) -> None:
-    await withdraw(repository, DIGEST, RING)
+    await withdraw(repository, DIGEST, SIGNER)
     assert await left(repository) == ([], 0, 0)
 
 
@@ -90,7 +91,7 @@ async def test_a_push_meanwhile_keeps_its_signatures(repository: Repository) -> 
     before = await left(repository)
     await repository.delete(DIGEST)
     await put(repository)
-    await withdraw(repository, DIGEST, RING)
+    await withdraw(repository, DIGEST, SIGNER)
     assert await left(repository) == before
 
 
@@ -107,7 +108,7 @@ async def test_a_tag_that_moved_meanwhile_stays(
         await sign(repository, FOREIGN)
 
     monkeypatch.setattr(repository, "remove", removed)
-    await withdraw(repository, DIGEST, RING)
+    await withdraw(repository, DIGEST, SIGNER)
     tags, _, _ = await left(repository)
     assert tags == [TAG]
     found = await ours.tagged(repository, DIGEST)
@@ -118,7 +119,7 @@ async def test_a_damaged_one_is_no_signature(repository: Repository) -> None:
     body = json.dumps(json.loads(bundle.sign(SIGNED, KEY).manifest)).encode()
     await repository.put(parse(body, OCI_MANIFEST), body, Digest.of(body))
     assert await ours.bundles(repository, DIGEST, RING) == []  # its bundle is not here
-    await withdraw(repository, DIGEST, RING)
+    await withdraw(repository, DIGEST, SIGNER)
     assert (await repository.get(Digest.of(body))).body == body
 
 
@@ -130,3 +131,12 @@ def test_by_a_request(registry: Registry) -> None:
     assert registry.get(f"{registry.base}/referrers/{B.digest}").json["manifests"] == []
     assert registry.push(B).status == 201
     assert len(registry.get(f"{registry.base}/referrers/{B.digest}").json["manifests"]) == 2
+
+
+async def test_one_that_ended_in_the_middle_is_ended(repository: Repository) -> None:
+    await put(repository)
+    await sign(repository, KEY)
+    await repository.delete(DIGEST)
+    await repository.tags.delete(TAG)
+    await withdraw(repository, DIGEST, SIGNER)
+    assert await left(repository) == ([], 0, 0)
