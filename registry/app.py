@@ -106,7 +106,7 @@ def wire(settings: Settings, supervisor: int | None = None) -> tuple[Starlette, 
     ]
     if supervisor is not None:
         beside.append(Chore(_COUNT_EVERY, partial(workers.leave_with, supervisor)))
-    to_close = (publisher.close, store.close, inspectors.close, ahead.close, place.close)
+    to_close = (publisher.close, inspectors.close, ahead.close, place.close)
     app = Starlette(
         routes=choke.guarded(ROUTES, services),
         exception_handlers=errors.HANDLERS,

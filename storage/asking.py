@@ -97,11 +97,9 @@ class Asking:
         """See `storage.driver.Driver`."""
         return await self._ask(lambda: self._driver.staged(key))
 
-    async def extend(
-        self, key: str, offset: int | None, source: AsyncIterator[bytes], *, new: bool = False
-    ) -> int:
+    async def extend(self, key: str, offset: int | None, source: AsyncIterator[bytes]) -> int:
         """See `storage.driver.Driver`."""
-        return await self._write({key: None}, lambda: self._driver.extend(key, offset, source, new=new))
+        return await self._write({key: None}, lambda: self._driver.extend(key, offset, source))
 
     async def read_staged(self, key: str) -> AsyncIterator[bytes]:
         """See `storage.driver.Driver`."""

@@ -172,14 +172,9 @@ class DiskDriver:
         """See `storage.driver.Driver`."""
         return (await self.stat(key)).size
 
-    async def extend(
-        self, key: str, offset: int | None, source: AsyncIterator[bytes], *, new: bool = False
-    ) -> int:
+    async def extend(self, key: str, offset: int | None, source: AsyncIterator[bytes]) -> int:
         """See `storage.driver.Driver`."""
         path = self.root / key
-        if new:
-            with contextlib.suppress(ObjectExists):
-                await self.stage(key)
         async with opened(path, "r+b", key) as file:
             offset = await step(asyncio.to_thread(seize, file.fileno(), path, offset), key)
             await step(file.seek(offset))

@@ -158,14 +158,11 @@ class Driver(Protocol):
     async def staged(self, key: str) -> int:
         """How many bytes of a staged object are safe; raises ObjectMissing."""
 
-    async def extend(
-        self, key: str, offset: int | None, source: AsyncIterator[bytes], *, new: bool = False
-    ) -> int:
+    async def extend(self, key: str, offset: int | None, source: AsyncIterator[bytes]) -> int:
         """Go on with a staged object at `offset` (None: where it ends) and return where it ends then.
 
-        With `new` it is begun, if it is not there. Raises ObjectMissing, StageMoved when it does not end at
-        `offset`, StageBusy when another writer is at it. When the source fails, what had come before stays
-        and counts.
+        Raises ObjectMissing, StageMoved when it does not end at `offset`, StageBusy when another writer is at
+        it. When the source fails, what had come before stays and counts.
         """
 
     def read_staged(self, key: str) -> AsyncIterator[bytes]:

@@ -34,10 +34,6 @@ class Store:
         """The format of the store, an empty one made one of this release's; raises FormatUnknown."""
         return await formats.opened(self._driver)
 
-    async def close(self) -> None:
-        """Leave in the store what it is to have."""
-        await self.uploads.close()
-
     def repository(self, name: str) -> Repository:
         """The repository of that name, there or not; raises NameInvalid."""
         return Repository(

@@ -7,11 +7,8 @@ again.
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import re
-import secrets
-import time
+import uuid
 from collections import OrderedDict
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
@@ -24,17 +21,11 @@ from storage.driver import Driver, ObjectMissing, StageBusy, StageMoved
 from storage.errors import (
     BlobUploadUnknown,
     DigestInvalid,
-    StoreError,
     UploadOutOfOrder,
 )
 from storage.incoming import SMALL, Running, hashed, measured, too_large
 from storage.together import together
 
-LINGER = 0.25
-"""Seconds that the beginning of an upload waits for what comes, where calls are journeys: then it is one."""
-
-_SEEN_WITHIN = 2.0  # seconds in which what another process began is there
-_LOOK_EVERY = 0.02
 _REMEMBERED = 1024
 _ID = re.compile(r"sha(?:256|512)-[0-9a-f]{32}")
 
@@ -55,30 +46,18 @@ class Session:
 
 
 class Uploads:
-    """All sessions of a store; each is bound to the repository that began it.
+    """All sessions of a store; each is bound to the repository that began it."""
 
-    A session is begun in the store a moment after it was asked for, unless its first bytes come before: over
-    a network that is a call less. Whoever asks another process for it in that moment waits.
-    """
-
-    def __init__(self, driver: Driver, limit: int, *, linger: float = LINGER) -> None:
+    def __init__(self, driver: Driver, limit: int) -> None:
         self._driver = driver
         self._limit = limit
-        self._linger = linger if driver.remote else 0.0
         self._running: OrderedDict[str, Running] = OrderedDict()
-        self._waiting: dict[str, asyncio.TimerHandle] = {}
-        self._beginning: dict[str, asyncio.Task[None]] = {}
 
     async def start(self, repository: str, algorithm: str = "sha256") -> Session:
         """Begin a session; raises DigestInvalid for an algorithm that is not known."""
-        running = Running(hasher(algorithm))
-        session = Session(f"{algorithm}-{_new_id()}", repository, 0, algorithm)
-        if self._linger:
-            loop = asyncio.get_running_loop()
-            self._waiting[session.key] = loop.call_later(self._linger, self._begin, session.key)
-        else:
-            await self._driver.stage(session.key)
-        self._remember(session, running)
+        session = Session(f"{algorithm}-{uuid.uuid4().hex}", repository, 0, algorithm)
+        self._remember(session, Running(hasher(algorithm)))
+        await self._driver.stage(session.key)
         return session
 
     async def find(self, repository: str, upload: str, *, surely: bool = False) -> Session:
@@ -90,16 +69,12 @@ class Uploads:
         if not _ID.fullmatch(upload):
             raise _unknown(upload)
         session = Session(upload, repository, 0, upload.partition("-")[0])
-        if session.key in self._waiting or session.key in self._beginning:
-            return session
         if not surely and (running := self._running.get(session.key)):
             return replace(session, offset=running.size)
-        while True:
-            with contextlib.suppress(ObjectMissing):
-                return replace(session, offset=await self._driver.staged(session.key))
-            if not self._linger or not _is_new(upload):
-                raise _unknown(upload)
-            await asyncio.sleep(_LOOK_EVERY)
+        try:
+            return replace(session, offset=await self._driver.staged(session.key))
+        except ObjectMissing:
+            raise _unknown(upload) from None
 
     async def extend(
         self,
@@ -122,10 +97,9 @@ class Uploads:
         elif running and running.size != begin:
             running = None
         pieces = measured(source, self._limit - begin, size)
-        new = await self._take_over(session)
         try:
             end = await self._driver.extend(
-                session.key, offset, hashed(running, pieces) if running else pieces, new=new
+                session.key, offset, hashed(running, pieces) if running else pieces
             )
         except ObjectMissing:
             raise _unknown(session.id) from None
@@ -149,8 +123,6 @@ class Uploads:
         Raises DigestInvalid when the content is another one; the session then is over.
         """
         running = self._running.pop(session.key, None)
-        if await self._take_over(session):
-            await self._driver.stage(session.key)
         try:
             if running is None or not await self._is_of_all(running, session, digest):
                 running = await self._hashed_again(session, digest)
@@ -189,36 +161,7 @@ class Uploads:
     async def cancel(self, session: Session) -> None:
         """Forget a session and what it received."""
         self._running.pop(session.key, None)
-        if not await self._take_over(session):
-            await self._driver.discard(session.key)
-
-    async def close(self) -> None:
-        """Begin in the store what waits to be begun there."""
-        for key, waiting in [*self._waiting.items()]:
-            waiting.cancel()
-            self._begin(key)
-        await asyncio.gather(*self._beginning.values())
-
-    def _begin(self, key: str) -> None:
-        del self._waiting[key]
-        self._beginning[key] = asyncio.get_running_loop().create_task(self._staged(key))
-
-    async def _staged(self, key: str) -> None:
-        try:
-            # Where it fails, the session is one that nobody knows: it has received nothing.
-            with contextlib.suppress(StoreError):
-                await self._driver.stage(key)
-        finally:
-            del self._beginning[key]
-
-    async def _take_over(self, session: Session) -> bool:
-        """Whether the session is this caller's to begin, for it is not in the store yet."""
-        if waiting := self._waiting.pop(session.key, None):
-            waiting.cancel()
-            return True
-        if beginning := self._beginning.get(session.key):
-            await asyncio.wait((beginning,))
-        return False
+        await self._driver.discard(session.key)
 
     async def _is_of_all(self, running: Running, session: Session, digest: Digest) -> bool:
         """Whether a hash is of all that was received: another process may have added to it since."""
@@ -247,17 +190,6 @@ class Uploads:
         self._running[session.key] = running
         while len(self._running) > _REMEMBERED:
             self._running.popitem(last=False)
-
-
-def _new_id() -> str:
-    """An id that nobody guesses, and that says when it was made."""
-    return f"{int(time.time() * 1000):012x}{secrets.token_hex(10)}"
-
-
-def _is_new(upload: str) -> bool:
-    """Whether a session of that id may be begun at this moment, by another process."""
-    made = int(upload.partition("-")[2][:12], 16) / 1000
-    return abs(time.time() - made) < _SEEN_WITHIN
 
 
 def _unknown(upload: str) -> BlobUploadUnknown:

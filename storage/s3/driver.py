@@ -194,11 +194,9 @@ class S3Driver:
         """See `storage.driver.Driver`."""
         return await self._staging.size(key)
 
-    async def extend(
-        self, key: str, offset: int | None, source: AsyncIterator[bytes], *, new: bool = False
-    ) -> int:
+    async def extend(self, key: str, offset: int | None, source: AsyncIterator[bytes]) -> int:
         """See `storage.driver.Driver`."""
-        return await self._staging.extend(key, offset, source, new=new)
+        return await self._staging.extend(key, offset, source)
 
     async def read_staged(self, key: str) -> AsyncIterator[bytes]:
         """See `storage.driver.Driver`."""

@@ -35,12 +35,9 @@ _WRITER = "sidecargo-writer"
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """A staged object at one moment: `size` bytes are staged; `busy` when a writer was at it.
+    """A staged object at one moment: `size` bytes are staged; `busy` when a writer was at it."""
 
-    Without an ETag it is not there yet.
-    """
-
-    etag: str | None
+    etag: str
     size: int
     plain: bool = True
     upload: str = ""
@@ -75,7 +72,7 @@ async def load(client: S3Client, key: str, stage: Stage) -> Staged:
     if stage.plain and not stage.size:
         return Staged()
     try:
-        data, _ = await client.get(key, IfMatch=str(stage.etag))
+        data, _ = await client.get(key, IfMatch=stage.etag)
     except ObjectMissing:
         raise Unmet(retried=False) from None
     if stage.plain:

@@ -22,7 +22,6 @@ from storage.s3.writer import Lost, Writer
 from storage.s3.writes import Parts, copy, delete_if
 from storage.together import together
 
-_NEW = Stage(None, 0)
 _REMEMBERED = 1024
 _TRIES = 8
 _AT_ONCE = 16
@@ -46,18 +45,16 @@ class Staging:
         """How many bytes are staged; raises ObjectMissing."""
         return (await self._look(key)).size
 
-    async def extend(self, key: str, offset: int | None, source: AsyncIterator[bytes], *, new: bool) -> int:
+    async def extend(self, key: str, offset: int | None, source: AsyncIterator[bytes]) -> int:
         """See `storage.driver.Driver`."""
         seen = self._seen.get(key)
-        if new and seen is None:
-            stage = _NEW
-        elif offset is None and seen is not None and not seen.busy:
+        if offset is None and seen is not None and not seen.busy:
             stage = seen
         else:
             stage = await self._at(key, offset)
         self._seen.pop(key, None)
         # Where it goes on is what this process saw last: another one may have added to it since.
-        again = partial(self._at, key, None if new else offset)
+        again = partial(self._at, key, offset)
         writer = Writer(self._client, key, stage, again)
         try:
             async for piece in source:
@@ -85,7 +82,7 @@ class Staging:
         """See `storage.driver.Driver`."""
         for _ in range(_TRIES):
             stage = await self._settled(key, size)
-            etag = str(stage.etag)
+            etag = stage.etag
             try:
                 if target is not None:
                     await copy(self._client, key, target, size=stage.size, etag=etag)

@@ -83,7 +83,7 @@ class Writer:
     async def _ended(self) -> Stage:
         if self._lost:
             raise Lost
-        if not self._began and self._stage.etag is not None:
+        if not self._began:
             await self._drop_parts()  # what is staged was not read, so it cannot be written anew
             return self._stage
         self._stage = await self._write(self._written)
@@ -123,7 +123,7 @@ class Writer:
         Returns what comes after the last whole part.
         """
         whole, rest = divmod(self._stage.size, PART)
-        etag = str(self._stage.etag)
+        etag = self._stage.etag
         for at in range(whole):
             start = at * PART
             await self._parts.add_copy(self._key, etag, start, start + PART)

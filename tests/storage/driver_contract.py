@@ -398,15 +398,6 @@ class DriverContract:
         assert await outcome(second.extend("u/1", None, pieces(b"x"))) is ObjectMissing
         assert place.leftovers() == []
 
-    async def test_a_stage_is_begun_by_what_comes(self, place: Place) -> None:
-        first, second = place.open(), place.open()
-        assert await first.extend("u/1", 0, pieces(b"one"), new=True) == 3
-        assert await second.extend("u/1", None, pieces(b"two"), new=True) == 6
-        assert await outcome(second.extend("u/1", 0, pieces(b"x"), new=True)) is StageMoved
-        assert await first.extend("u/2", 0, pieces(BIG), new=True) == len(BIG)
-        assert await first.extend("u/3", 0, pieces(), new=True) == 0
-        assert [await collect(second.read_staged(f"u/{name}")) for name in (1, 2, 3)] == [b"onetwo", BIG, b""]
-
     async def test_a_stage_that_goes_nowhere(self, place: Place, driver: Driver, other: Driver) -> None:
         await driver.stage("u/1")
         await driver.extend("u/1", 0, pieces(b"abc"))

@@ -383,13 +383,13 @@ async def test_the_pieces_that_are_stored_grow(driver: DiskDriver, uploads: Uplo
     sizes: list[int] = []
     extend = driver.extend
 
-    async def measured(key: str, offset: int | None, source: AsyncIterator[bytes], *, new: bool) -> int:
+    async def measured(key: str, offset: int | None, source: AsyncIterator[bytes]) -> int:
         async def pieces() -> AsyncIterator[bytes]:
             async for piece in source:
                 sizes.append(len(piece))
                 yield piece
 
-        return await extend(key, offset, pieces(), new=new)
+        return await extend(key, offset, pieces())
 
     driver.extend = measured  # type: ignore[method-assign]
     session = await uploads.start("team/a")

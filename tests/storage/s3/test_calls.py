@@ -92,9 +92,6 @@ CASES = [
         "PutObject CreateMultipartUpload UploadPart UploadPart PutObject",
         begun,
     ),
-    Case(
-        "extend, begun by what comes", lambda d: d.extend("u/1", 0, pieces(b"x", b"y"), new=True), "PutObject"
-    ),
     Case("publish, small", lambda d: d.publish("u/1", "b/x", 6), "CopyObject DeleteObject", received),
     Case("publish nowhere", lambda d: d.publish("u/1", None, 6), "DeleteObject", received),
     Case(
