@@ -108,6 +108,13 @@ class Blobs:
         """Store small blobs that are at hand, each under its sha256 within its link; again is fine."""
         await together(*(self.put(Digest.of(data), data) for data in blobs))
 
+    async def keep(self, digest: Digest, data: bytes) -> None:
+        """Store a small blob that was uploaded: within its link, and among what repositories share.
+
+        That is for who mounts it and does not say from where.
+        """
+        await together(self.put(digest, data), self._driver.put(paths.blob(digest), data))
+
     async def put(self, digest: Digest, data: bytes) -> None:
         """Store a small blob that is at hand, under its digest within its link; again is fine."""
         if await self._current.is_ours():
