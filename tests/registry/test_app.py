@@ -28,7 +28,7 @@ from tests.registry.consumers.build import OCI_LAYER, PLUGIN, image, squeezed, t
 from tests.registry.consumers.shapes import HOSTILE, RAW, RAW_CONFIG, B
 from tests.registry.talk import Registry, eventually, files, fresh, resident
 
-FLAT = 30 << 20
+FLAT = 64 << 20
 """What a process may grow by and still count as flat: caches of code and of allocators."""
 
 
