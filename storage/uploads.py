@@ -7,8 +7,10 @@ again.
 
 from __future__ import annotations
 
+import hashlib
 import re
-import uuid
+import secrets
+import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
@@ -26,13 +28,20 @@ from storage.errors import (
 from storage.incoming import SMALL, Running, hashed, measured, too_large
 from storage.together import together
 
+EMPTY_SECONDS = 3600
+"""A session that has received nothing by then is over."""
+
 _REMEMBERED = 1024
-_ID = re.compile(r"sha(?:256|512)-[0-9a-f]{32}")
+_ID = re.compile(r"(sha256|sha512)-([0-9a-f]{8})[0-9a-f]{16}[0-9a-f]{8}")
 
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """An upload under way: `offset` is how many bytes are safe."""
+    """An upload under way: `offset` is how many bytes are safe.
+
+    Its id says when it was begun, and is bound to its repository: one that a store has not heard of yet is
+    known by it.
+    """
 
     id: str
     repository: str
@@ -55,8 +64,9 @@ class Uploads:
 
     async def start(self, repository: str, algorithm: str = "sha256") -> Session:
         """Begin a session; raises DigestInvalid for an algorithm that is not known."""
-        session = Session(f"{algorithm}-{uuid.uuid4().hex}", repository, 0, algorithm)
-        self._remember(session, Running(hasher(algorithm)))
+        running = Running(hasher(algorithm))
+        session = Session(_new_id(repository, algorithm), repository, 0, algorithm)
+        self._remember(session, running)
         await self._driver.stage(session.key)
         return session
 
@@ -66,15 +76,21 @@ class Uploads:
         What this process did last is not asked for again, unless it has to be said `surely`: another one may
         have added to it since, which is seen when more is added, or it is finished.
         """
-        if not _ID.fullmatch(upload):
+        written = _ID.fullmatch(upload)
+        if not written or upload != _sealed(upload[:-8], repository):
             raise _unknown(upload)
-        session = Session(upload, repository, 0, upload.partition("-")[0])
-        if not surely and (running := self._running.get(session.key)):
-            return replace(session, offset=running.size)
-        try:
-            return replace(session, offset=await self._driver.staged(session.key))
-        except ObjectMissing:
-            raise _unknown(upload) from None
+        session = Session(upload, repository, 0, written[1])
+        running = self._running.get(session.key)
+        if running and not surely:
+            offset = running.size
+        else:
+            try:
+                offset = await self._driver.staged(session.key)
+            except ObjectMissing:
+                raise _unknown(upload) from None
+        if not offset and abs(time.time() - int(written[2], 16)) > EMPTY_SECONDS:
+            raise _unknown(upload)
+        return replace(session, offset=offset)
 
     async def extend(
         self,
@@ -190,6 +206,15 @@ class Uploads:
         self._running[session.key] = running
         while len(self._running) > _REMEMBERED:
             self._running.popitem(last=False)
+
+
+def _new_id(repository: str, algorithm: str) -> str:
+    return _sealed(f"{algorithm}-{int(time.time()):08x}{secrets.token_hex(8)}", repository)
+
+
+def _sealed(begun: str, repository: str) -> str:
+    """An id of this repository. It is no secret: who may push may begin an upload, by whichever id."""
+    return begun + hashlib.sha256(f"{begun}.{repository}".encode()).hexdigest()[:8]
 
 
 def _unknown(upload: str) -> BlobUploadUnknown:
