@@ -39,7 +39,7 @@ def all_is_well(crowd: Crowd, bucket: Bucket, over: Callable[..., Sidecargo], fo
 
 
 def under_way(bucket: Bucket) -> list[str]:
-    """The keys of uploads and of what was begun in passing; an upload without a byte is one that has ended."""
+    """The keys of uploads and of what was begun in passing; an upload without bytes has ended."""
     found = bucket.keys().items()
     return [key for key, size in found if key.startswith("temp/") or (key.startswith("uploads/") and size)]
 
