@@ -151,6 +151,12 @@ class Tags:
         if not await self._driver.delete(paths.tag(self._repository, tag)):
             raise self._unknown(tag)
 
+    async def delete_held(self, tag: str, held: bytes) -> bool:
+        """Remove a tag while it is as it was `held`; whether it was."""
+        with contextlib.suppress(ObjectChanged):
+            return await self._driver.delete(paths.tag(self._repository, tag), expected=held)
+        return False
+
     async def page(self, *, after: str = "", limit: int | None = None) -> Page:
         """A part of the tags in byte order."""
         return await self._driver.children(paths.tags(self._repository), after=after, limit=limit)

@@ -15,6 +15,7 @@ from registry.hot.flights import Flights
 from registry.metrics import Metrics
 from registry.publish.examiner import Examiner
 from registry.publish.publisher import Publisher
+from registry.signing.ring import KeyRing
 from storage import names
 from storage.digest import Digest
 from storage.driver import Locates, Witness
@@ -50,10 +51,10 @@ class Answers(Protocol):
 class Services:
     """What the resources work with.
 
-    `store` asks where content is kept, `pulls` may have seen it a moment ago. `cosign_pub` is the public key
-    that signs (PEM); `public_url` is how the registry is known from
-    outside, "" where that is not said; `remembered` is the memory in front of a store that has one;
-    `locates` tells where clients fetch large blobs themselves, if they are to.
+    `store` asks where content is kept, `pulls` may have seen it a moment ago. `ring` are the keys that sign
+    and signed; `public_url` is how the registry is known from outside, "" where that is not said;
+    `remembered` is the memory in front of a store that has one; `locates` tells where clients fetch large
+    blobs themselves, if they are to.
     """
 
     store: Store
@@ -64,7 +65,7 @@ class Services:
     flights: Flights
     metrics: Metrics
     bodies: Bodies
-    cosign_pub: str
+    ring: KeyRing
     public_url: str
     remembered: Remembered | None = None
     locates: Locates | None = None

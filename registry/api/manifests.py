@@ -10,7 +10,6 @@ from registry.api.call import Call
 from registry.api.content import Content
 from registry.api.warnings import warning_headers
 from registry.hot import conditional
-from registry.publish import tagging
 from registry.publish.publisher import Push
 from registry.publish.tagging import Conditions
 from storage import names
@@ -71,9 +70,9 @@ async def put(call: Call) -> Response:
 
 
 async def delete(call: Call) -> Response:
-    """Remove a tag; or a manifest, with the tags that name it."""
-    immutable = call.services.publisher.policy_of(call.repository.name).immutable
-    await tagging.remove(call.repository, call.reference(), immutable=immutable, by=call.principal.name)
+    """Remove a tag; or a manifest, with the tags that name it and the registry's signatures of it."""
+    publisher, by = call.services.publisher, call.principal.name
+    await publisher.remove(call.repository, call.reference(), by=by)
     return Response(status_code=202)
 
 

@@ -44,7 +44,7 @@ async def get(call: Call) -> Response:
         return _answer(call, "refused.html", refused(call, refusal))
     plugin = await find.of(call, descriptor)
     signatures, last, former = await asyncio.gather(
-        signed.look(repository, descriptor.digest, call.services.cosign_pub),
+        signed.look(repository, descriptor.digest, call.services.ring),
         _last_refused(call, witness),
         _former(call),
     )
@@ -213,7 +213,7 @@ def _why_not_signed(ok: bool, digest: Digest) -> str:
         return "Only sha256 digests are signed."
     if not ok:
         return "What does not load is not signed."
-    return "No signature of the registry's key of now is here. Push it again to have it signed."
+    return "No signature by a key of the registry is here. Push it again to have it signed."
 
 
 def _answer(call: Call, template: str, report: dict[str, Any]) -> Response:

@@ -160,7 +160,7 @@ async def test_a_tag_that_moves_costs_no_more(served: Served, costs: Costs) -> N
         ("GET", "manifests/{manifest}", 1),
         ("HEAD", "manifests/latest", 2),
         ("GET", "tags/list?n=100", 1),
-        ("GET", "referrers/{manifest}", 1),
+        ("GET", "referrers/{manifest}", 5),  # the listing, and two a referrer: both are ours
     ],
     ids=str,
 )

@@ -301,3 +301,15 @@ async def test_a_tag_deleted_while_it_is_forgotten(driver: DiskDriver) -> None:
         assert found[0] == []
         assert found[1] in (None, ManifestUnknown)
         assert await outcome(tags.resolve("v1")) is ManifestUnknown
+
+
+async def test_a_tag_goes_while_it_is_as_it_was_held(tags: Tags) -> None:
+    await tags.put("v1", ONE)
+    held = await tags.held("v1")
+    assert held is not None
+    await tags.put("v1", TWO)
+    assert not await tags.delete_held("v1", held)
+    assert (await tags.resolve("v1"))[0] == TWO
+    assert await tags.delete_held("v1", await tags.held("v1") or b"")
+    assert not await tags.delete_held("v1", held)
+    assert await tags.held("v1") is None

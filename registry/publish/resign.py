@@ -1,0 +1,105 @@
+"""Signing again what is stored: what an older key of the registry signed is signed by the key of now too.
+
+It runs beside servers, and may be stopped at any time: what has all its signatures is passed by, so the next
+run goes on where the last one ended. Older signatures stay.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from registry.publish import ours
+from registry.publish.ours import Known
+from registry.publish.signatures import Signer
+from registry.signing import cosign
+from registry.signing.admission import ADMITTED
+from registry.signing.bundle import SIGNED
+from storage.digest import Digest
+from storage.errors import ManifestUnknown, StoreFull, StoreUnavailable
+from storage.manifest import Descriptor
+from storage.repositories import Repository
+from storage.store import Store
+
+PAGE = 1000
+"""Tags and repositories that are asked for at a time."""
+_AT_ONCE = 16
+
+
+@dataclass(slots=True)
+class Counts:
+    """How far it is: signed manifests `seen`, of them `anew` signed now, `unreadable` damaged ones."""
+
+    repositories: int = 0
+    seen: int = 0
+    anew: int = 0
+    unreadable: int = 0
+
+
+class Resign:
+    """Goes through a store; `told` is called now and then with a repository's name and the counts so far."""
+
+    def __init__(self, store: Store, signer: Signer, told: Callable[[str, Counts], None]) -> None:
+        self.counts = Counts()
+        self._store = store
+        self._signer = signer
+        self._told = told
+
+    async def run(self) -> Counts:
+        """Sign what lacks a signature of the key of now, repository by repository; raises StoreError."""
+        after, more = "", True
+        while more:
+            page = await self._store.catalog(after=after, limit=PAGE)
+            for name in page.names:
+                await self._of(self._store.repository(name))
+                self.counts.repositories += 1
+            after, more = (page.names[-1] if page.names else after), page.more
+        return self.counts
+
+    async def _of(self, repository: Repository) -> None:
+        after, more = "", True
+        while more:
+            page = await repository.tags.page(after=after, limit=PAGE)
+            signed = [digest for tag in page.names if (digest := cosign.signed_by(tag))]
+            for at in range(0, len(signed), _AT_ONCE):
+                await self._all(repository, signed[at : at + _AT_ONCE])
+            after, more = (page.names[-1] if page.names else after), page.more
+        self._told(repository.name, self.counts)
+
+    async def _all(self, repository: Repository, digests: Sequence[Digest]) -> None:
+        await asyncio.gather(*(self._counted(repository, digest) for digest in digests))
+        self._told(repository.name, self.counts)
+
+    async def _counted(self, repository: Repository, digest: Digest) -> None:
+        try:
+            await self._one(repository, digest)
+        except ManifestUnknown:  # deleted; what is left of its signatures is nobody's
+            return
+        except StoreFull:
+            raise
+        except StoreUnavailable:
+            self.counts.unreadable += 1
+
+    async def _one(self, repository: Repository, digest: Digest) -> None:
+        known = await ours.look(repository, digest, self._signer.ring)
+        if not known.layers:  # signed by others only
+            return
+        found, _ = await repository.find(digest)
+        self.counts.seen += 1
+        said = {one.payload for one in known.bundles if one.statement.kind == ADMITTED}
+        if not self._is_done(known, len(said)):
+            signed = Descriptor(found.media_type, found.digest, found.size)
+            begun = await self._signer.go_on(repository, signed, known, *sorted(said))
+            await self._signer.publish(repository, begun, await self._signer.store(repository, begun))
+            self.counts.anew += 1
+
+    def _is_done(self, known: Known, said: int) -> bool:
+        """Whether the key of now has signed under cosign's tag, and each statement that an older one has."""
+        now = self._signer.ring.signing.key_id
+        if not any(key.key_id == now for _, key in known.layers):
+            return False
+        if known.is_by_tag or not self._signer.with_bundles:
+            return True
+        mine = [one.statement.kind for one in known.bundles if one.key_id == now]
+        return SIGNED in mine and mine.count(ADMITTED) >= said
