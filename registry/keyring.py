@@ -23,6 +23,8 @@ from storage.files import sync_folder
 MADE = "signing.key"
 FOLDER = "private"
 _FROM_ENVIRONMENT = "env://"
+_SIGNING = "the signing key {}"
+_READABLE = "Make one by `sidecargo keys new FILE` and let this user read it."
 _COSIGN_PASSPHRASE = "COSIGN_PASSWORD"  # noqa: S105 - its name
 
 
@@ -49,6 +51,20 @@ def ring(signing: Signing, root: Path | None) -> KeyRing:
     for one in (folder, root):
         sync_folder(one)
     return _ring([_file(made), *(_file(path) for path in _retired(folder))], passphrase)
+
+
+def verifying(named: Sequence[str], passphrase: str | None = None) -> tuple[PublicKey, ...]:
+    """The keys by which others sign: public ones, or of private ones the public part.
+
+    Each is named as those that sign are. Raises StoreUnavailable where one cannot be read, KeyInvalid where
+    it holds no P-256 key.
+    """
+    found: dict[str, PublicKey] = {}
+    for name in named:
+        source = _source(name, "the key {}", "Name a public key in PEM, as cosign.pub.")
+        key = _load(source, passphrase).public if keys.is_private(source.pem) else _load_public(source)
+        found.setdefault(key.key_id, key)
+    return tuple(found.values())
 
 
 def signing_key(named: Sequence[Path], root: Path | None) -> SigningKey:
@@ -109,26 +125,23 @@ def _ring(sources: Sequence[_Source], passphrase: str | None) -> KeyRing:
     return KeyRing(signing, tuple(published))
 
 
-def _source(name: str) -> _Source:
+def _source(name: str, what: str = _SIGNING, fix: str = _READABLE) -> _Source:
     if not name.startswith(_FROM_ENVIRONMENT):
-        return _file(Path(name))
+        return _file(Path(name), what, fix)
     variable = name.removeprefix(_FROM_ENVIRONMENT)
     if not (pem := os.environ.get(variable)):
         raise StoreUnavailable(
-            f"the signing key {name} is not there: the variable {variable} is not set.",
-            fix=f"Let {variable} hold the key in PEM, or name a file in signing.keys.",
+            f"{what.format(name)} is not there: the variable {variable} is not set.",
+            fix=f"Let {variable} hold the key in PEM, or name a file instead.",
         )
     return _Source(name, pem.encode())
 
 
-def _file(path: Path) -> _Source:
+def _file(path: Path, what: str = _SIGNING, fix: str = _READABLE) -> _Source:
     try:
         return _Source(str(path), path.read_bytes(), path.stat().st_mtime)
     except OSError as error:
-        raise StoreUnavailable(
-            f"the signing key {path} cannot be read: {error.strerror}.",
-            fix="Make one by `sidecargo keys new FILE` and let this user read it.",
-        ) from None
+        raise StoreUnavailable(f"{what.format(path)} cannot be read: {error.strerror}.", fix=fix) from None
 
 
 def _load(source: _Source, passphrase: str | None) -> SigningKey:

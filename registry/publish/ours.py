@@ -145,10 +145,9 @@ async def _bundle(repository: Repository, referrer: Digest, digest: Digest, ring
         manifest = manifests.parse(stored.body, stored.descriptor.media_type)
         if len(manifest.layers) == 1:
             data = await _small(repository, manifest.layers[0].digest, bundle.LARGEST)
-            for key in ring if data else ():
-                with contextlib.suppress(SignatureInvalid):
-                    statement, payload = bundle.verify(data, (key,), digest)
-                    return Bundle(stored, statement, payload, key.key_id)
+            with contextlib.suppress(SignatureInvalid):
+                opened = bundle.verify(data, ring, digest)
+                return Bundle(stored, opened.statement, opened.payload, opened.key.key_id)
     return None
 
 
