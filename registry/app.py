@@ -33,6 +33,7 @@ from registry.publish.foresight import Foresight
 from registry.publish.inspectors import Inspectors
 from registry.publish.publisher import Publisher
 from registry.publish.signatures import Signer
+from registry.publish.verifier import Verifier
 from registry.routes import ROUTES
 from registry.settings import Settings
 from registry.settings.model import Server
@@ -54,6 +55,7 @@ def serve(settings: Settings) -> int:
     try:
         root = asyncio.run(storages.prepared(settings))
         keyring.ring(settings.signing, root)
+        keyring.verification(settings)
         listeners = _listen(settings.server)
     except (StoreError, KeyInvalid, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
@@ -82,7 +84,8 @@ def wire(settings: Settings, supervisor: int | None = None) -> tuple[Starlette, 
     inspectors, ahead = Inspectors(temp), Inspectors(temp, ahead=True)
     signer = Signer(ring, known_as(settings), bundles=settings.signing.bundles)
     examiner = Examiner(inspectors, Foresight(ahead), _spool_in(temp))
-    publisher = Publisher(examiner, signer, settings.policy)
+    verifier = Verifier(keyring.verification(settings), known_as(settings))
+    publisher = Publisher(examiner, signer, settings.policy, verifier)
     services = Services(
         store=store,
         pulls=_store(settings, place.pulls),
@@ -94,6 +97,7 @@ def wire(settings: Settings, supervisor: int | None = None) -> tuple[Starlette, 
         bodies=Bodies(settings.limits.manifest),
         ring=ring,
         public_url=settings.server.public_url or "",
+        verifier=verifier,
         remembered=place.remembered,
         locates=place.locates,
     )

@@ -9,11 +9,13 @@ from __future__ import annotations
 import contextlib
 import os
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from registry.settings.model import Signing
+from registry import patterns
+from registry.publish.verifier import nobody
+from registry.settings.model import Settings, Signing
 from registry.signing import keys
 from registry.signing.keys import KeyInvalid, PublicKey, SigningKey
 from registry.signing.ring import KeyRing, Published
@@ -65,6 +67,18 @@ def verifying(named: Sequence[str], passphrase: str | None = None) -> tuple[Publ
         key = _load(source, passphrase).public if keys.is_private(source.pem) else _load_public(source)
         found.setdefault(key.key_id, key)
     return tuple(found.values())
+
+
+def verification(settings: Settings) -> Callable[[str], tuple[PublicKey, ...]]:
+    """The keys of which one must have signed what a repository has, by its name; raises as `verifying` does.
+
+    The first rule that names the repository counts.
+    """
+    passphrase = _passphrase(settings.signing)
+    rules = [(rule.repositories, verifying(rule.keys, passphrase)) for rule in settings.verification]
+    if not rules:
+        return nobody
+    return lambda name: next((held for pattern, held in rules if patterns.matches(pattern, name)), ())
 
 
 def signing_key(named: Sequence[Path], root: Path | None) -> SigningKey:

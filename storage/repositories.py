@@ -17,6 +17,7 @@ from storage.errors import BlobUnknown, ManifestInvalid, ManifestUnknown, NameUn
 from storage.formats import Current
 from storage.manifest import Descriptor, Manifest
 from storage.names import quoted
+from storage.parents import Parents
 from storage.referrers import Referrers, row
 from storage.refusals import Refusals
 from storage.tags import HISTORY, Tags
@@ -64,6 +65,7 @@ class Repository:
         self.blobs = Blobs(driver, name, current=current)
         self.tags = Tags(driver, name, history=history, current=current)
         self.referrers = Referrers(driver, name)
+        self.parents = Parents(driver, name)
         self.derived = Derived(driver, name)
         self.refusals = Refusals(driver, name)
         self.uploads = uploads
@@ -84,6 +86,12 @@ class Repository:
         key = paths.manifest(self.name, reference)
         record, _ = records.split(await self._object(reference))
         return records.read_descriptor(record, key), Witness(key, record)
+
+    async def holds(self, witness: Witness) -> bool:
+        """Whether what `find` saw of this repository is still so."""
+        with contextlib.suppress(ObjectMissing):
+            return (await self._driver.get(witness.key)).startswith(witness.content)
+        return False
 
     async def written(self, witness: Witness) -> float:
         """When what `find` saw was written (Unix seconds, the store's clock); raises ManifestUnknown."""

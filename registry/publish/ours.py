@@ -17,6 +17,7 @@ from registry.signing import bundle, cosign
 from registry.signing.bundle import BUNDLE_TYPE, Statement
 from registry.signing.keys import PublicKey, SignatureInvalid
 from registry.signing.ring import KeyRing
+from registry.signing.verification import LARGEST_PAYLOAD, MOST
 from storage import manifest as manifests
 from storage import tags
 from storage.digest import Digest
@@ -24,9 +25,6 @@ from storage.errors import BlobUnknown, ManifestInvalid, ManifestUnknown
 from storage.manifest import Descriptor, Manifest
 from storage.repositories import Repository, StoredManifest
 
-MOST = 256
-"""How many signatures under a tag, and how many bundles, are looked at."""
-_MAX_PAYLOAD = 16 << 10
 _AT_ONCE = 16
 
 
@@ -144,7 +142,7 @@ async def _bundle(repository: Repository, referrer: Digest, digest: Digest, ring
         stored = await repository.get(referrer)
         manifest = manifests.parse(stored.body, stored.descriptor.media_type)
         if len(manifest.layers) == 1:
-            data = await _small(repository, manifest.layers[0].digest, bundle.LARGEST)
+            data = await small(repository, manifest.layers[0].digest, bundle.LARGEST)
             with contextlib.suppress(SignatureInvalid):
                 opened = bundle.verify(data, ring, digest)
                 return Bundle(stored, opened.statement, opened.payload, opened.key.key_id)
@@ -154,7 +152,7 @@ async def _bundle(repository: Repository, referrer: Digest, digest: Digest, ring
 async def _signer(
     repository: Repository, layer: Descriptor, digest: Digest, ring: KeyRing
 ) -> PublicKey | None:
-    payload = await _small(repository, layer.digest, _MAX_PAYLOAD)
+    payload = await small(repository, layer.digest, LARGEST_PAYLOAD)
     for key in ring if payload else ():
         with contextlib.suppress(SignatureInvalid):
             cosign.verify(payload, layer.annotations.get(cosign.SIGNATURE, ""), key, digest)
@@ -162,7 +160,7 @@ async def _signer(
     return None
 
 
-async def _small(repository: Repository, digest: Digest, limit: int) -> bytes:
+async def small(repository: Repository, digest: Digest, limit: int) -> bytes:
     """A blob of at most `limit` bytes; empty where it is larger or not here."""
     with contextlib.suppress(BlobUnknown):
         found = await repository.blobs.open(digest)

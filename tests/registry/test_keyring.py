@@ -11,7 +11,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from pydantic import SecretStr
 
 from registry import keyring
-from registry.keyring import ring, rotate, signing_key, verifying, write_new
+from registry.keyring import ring, rotate, signing_key, verification, verifying, write_new
+from registry.settings import Settings, values
 from registry.settings.model import Signing
 from registry.signing import keys
 from registry.signing.keys import KeyInvalid
@@ -207,6 +208,27 @@ def test_keys_that_others_sign_with(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     found = verifying([*(str(tmp_path / name) for name in ("a.pub", "b.key", "a.pub")), "env://C"])
     assert [key.key_id for key in found] == [one.key_id, two.key_id, three.key_id]
     assert verifying([]) == ()
+
+
+def test_the_first_rule_that_names_a_repository_says_who_signs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(values, "everybody_may_push", lambda _: False)
+    one, two = keys.new_key(), keys.new_key()
+    for name, key in (("one", one), ("two", two)):
+        (tmp_path / name).write_bytes(key.public_pem)
+    rules = [
+        {"repositories": "prod/x", "keys": [str(tmp_path / "one"), str(tmp_path / "two")]},
+        {"repositories": "prod/**", "keys": [str(tmp_path / "two")]},
+    ]
+    keys_of = verification(Settings.model_validate({"verification": rules}))
+    found = {name: [key.key_id for key in keys_of(name)] for name in ("prod/x", "prod", "prod/a/b", "dev")}
+    both = [one.key_id, two.key_id]
+    assert found == {"prod/x": both, "prod": [two.key_id], "prod/a/b": [two.key_id], "dev": []}
+    assert verification(Settings())("prod") == ()
+    rules[1]["keys"] = [str(tmp_path / "gone")]
+    with pytest.raises(StoreUnavailable, match="gone cannot be read"):
+        verification(Settings.model_validate({"verification": rules}))
 
 
 def test_a_key_that_others_sign_with_and_cannot_be_read(tmp_path: Path) -> None:
