@@ -12,7 +12,9 @@ import contextlib
 from storage import paths, records
 from storage.digest import Digest
 from storage.driver import Driver, ObjectMissing
+from storage.errors import DigestInvalid
 from storage.manifest import Descriptor, Manifest
+from storage.together import together
 
 PAGE = 1000
 PAGE_BYTES = 4 << 20
@@ -39,8 +41,13 @@ class Referrers:
 
     async def add(self, subject: Digest, descriptor: Descriptor) -> None:
         """Note that `descriptor`'s manifest refers to `subject`, which need not be here."""
+        ((key, written),) = self.written(subject, descriptor).items()
+        await self._driver.put(key, written)
+
+    def written(self, subject: Digest, descriptor: Descriptor) -> dict[str, bytes]:
+        """What `add` writes: a key and its object."""
         key = paths.referrer(self._repository, subject, descriptor.digest)
-        await self._driver.put(key, records.write_descriptor(descriptor))
+        return {key: records.write_descriptor(descriptor)}
 
     async def has(self, subject: Digest, digest: Digest) -> bool:
         """Whether it is noted that `digest` refers to `subject`."""
@@ -64,7 +71,7 @@ class Referrers:
         taken = 0
         for at in range(0, len(page.names), _AT_ONCE):
             batch = page.names[at : at + _AT_ONCE]
-            records_there = await asyncio.gather(*(self._record(f"{folder}/{name}") for name in batch))
+            records_there = await asyncio.gather(*(self._record(folder, name) for name in batch))
             for name, record in zip(batch, records_there, strict=True):
                 if record is None:
                     continue
@@ -74,11 +81,11 @@ class Referrers:
                 taken += len(record)
         return found, page.names[-1] if page.more else ""
 
-    async def _record(self, key: str) -> bytes | None:
-        """The row under a key, where its manifest is here."""
-        with contextlib.suppress(ObjectMissing):
-            record = await self._driver.get(key)
-            row = records.read_descriptor(record, key)
-            await self._driver.stat(paths.manifest(self._repository, row.digest))
-            return record
+    async def _record(self, folder: str, name: str) -> bytes | None:
+        """The row of the manifest of that digest, where that is here: both are looked at at once."""
+        with contextlib.suppress(ObjectMissing, DigestInvalid):
+            manifest = paths.manifest(self._repository, Digest.parse(name))
+            record, _ = await together(self._driver.get(f"{folder}/{name}"), self._driver.stat(manifest))
+            found: bytes = record
+            return found
         return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from storage import kept, paths, records
@@ -198,8 +198,15 @@ class Repository:
 
     async def store_beside(self, media_type: str, body: bytes) -> StoredManifest:
         """Store a manifest without a subject that belongs to one which enters the catalog itself."""
-        stored = StoredManifest(Descriptor(media_type, Digest.of(body), len(body)), body)
-        await self._driver.put_in_order(await self._steps(stored))
+        (stored,) = await self.store_all_beside(media_type, (body,), {})
+        return stored
+
+    async def store_all_beside(
+        self, media_type: str, bodies: Sequence[bytes], first: Mapping[str, bytes]
+    ) -> list[StoredManifest]:
+        """Store the objects `first`, then manifests as `store_beside` does: in one step for all."""
+        stored = [StoredManifest(Descriptor(media_type, Digest.of(body), len(body)), body) for body in bodies]
+        await self._driver.put_in_order([first, *await self._steps(*stored)])
         return stored
 
     async def hold(self, manifest: Manifest) -> None:
@@ -297,12 +304,13 @@ class Repository:
         if manifest.subject and not await self.referrers.has(manifest.subject.digest, stored.digest):
             await self._refer(manifest, stored.descriptor)
 
-    async def _steps(self, stored: StoredManifest) -> list[dict[str, bytes]]:
-        """What to write for a manifest, in order: so that whichever release serves the store can read it."""
-        key = paths.manifest(self.name, stored.digest)
+    async def _steps(self, *stored: StoredManifest) -> list[dict[str, bytes]]:
+        """What to write for manifests, in order: so that whichever release serves the store can read it."""
+        keys = [paths.manifest(self.name, one.digest) for one in stored]
         if await self._current.is_ours():
-            return [{key: stored.written()}]
-        return [{paths.blob(stored.digest): stored.body}, {key: records.write_descriptor(stored.descriptor)}]
+            return [{key: one.written() for key, one in zip(keys, stored, strict=True)}]
+        links = (records.write_descriptor(one.descriptor) for one in stored)
+        return [{paths.blob(one.digest): one.body for one in stored}, dict(zip(keys, links, strict=True))]
 
     async def _child(self, digest: Digest) -> Descriptor:
         """A manifest that an index names, out of the trash where garbage collection took it away."""
