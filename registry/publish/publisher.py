@@ -172,15 +172,14 @@ class Publisher:
             self._signer.publish(repository, begun, signature) if begun else nothing(),
             repository.hold(manifest),
         )
-        answered = await self._verifier.answered(repository, moves.tags)
+        answered = await self._verifier.before(repository, manifest, digest, moves.tags)
         replaced = await moves.make(stored.descriptor, partial(self._merged, repository, stored), answered)
         if manifest.subject and manifest.referrer_type == BUNDLE_TYPE:
             await self._signer.accompany(repository, manifest.subject.digest)
         await self._look_again(repository, stored if moves.tags else None, begun, signature)
-        await self._verifier.note(repository, manifest, digest, _signed(manifest, moves.tags))
-        verified = await self._verifier.verified(repository, digest)
+        unsigned = await self._verifier.after(repository, digest, _signed(manifest, moves.tags))
         receipt = self._receipt(repository, push, manifest, digest, judged, replaced)
-        return replace(receipt, unsigned=verified.problem if verified else None)
+        return replace(receipt, unsigned=unsigned)
 
     async def _merged(
         self, repository: Repository, stored: StoredManifest, tag: str, held: bytes | None

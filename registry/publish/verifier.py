@@ -28,7 +28,7 @@ from registry.verdict import Problem
 from storage import manifest as manifests
 from storage.digest import Digest
 from storage.driver import Witness
-from storage.errors import ManifestInvalid, ManifestUnknown
+from storage.errors import ManifestInvalid, ManifestUnknown, StoreUnavailable
 from storage.manifest import Descriptor, Manifest
 from storage.repositories import Repository
 from storage.tags import History
@@ -102,7 +102,12 @@ class Verifier:
             history, witness = await self._answered(repository, reference)
             return history.named, witness
         found, witness = await repository.find(reference)
-        free = await self.look(repository, found.digest)
+        free = None
+        try:
+            free = await self.look(repository, found.digest)
+        except StoreUnavailable:
+            if not may_push:
+                raise
         if free is None and not may_push:
             raise self._held(repository, reference, found.digest)
         return found, replace(witness, beside=free.witnesses) if free else None
@@ -114,14 +119,6 @@ class Verifier:
             return found
         answered, _ = await self._answered(repository, tag)
         return replace(answered, former=tuple(one for one in answered.former if one in found.former))
-
-    async def answered(self, repository: Repository, tags: Iterable[str]) -> dict[str, Digest]:
-        """What each of the tags names for who may not push, where that is anything."""
-        found = {}
-        for tag in tags if self.asks(repository) else ():
-            with contextlib.suppress(ManifestUnknown):
-                found[tag] = (await self._answered(repository, tag))[0].named.digest
-        return found
 
     async def verified(self, repository: Repository, digest: Digest) -> Verified | None:
         """Whether a manifest is to be had by everybody who may pull; None where nothing is asked."""
@@ -136,22 +133,38 @@ class Verifier:
         )
         return Verified(problem=problem)
 
-    async def note(
-        self, repository: Repository, manifest: Manifest, digest: Digest, signed: Iterable[Digest]
-    ) -> None:
-        """Note what a push has brought: an index, or signatures of these."""
+    async def before(
+        self, repository: Repository, manifest: Manifest, digest: Digest, tags: Iterable[str]
+    ) -> dict[str, Digest]:
+        """Note what a manifest names, before tags name it; what each of these is answered as until then."""
+        answered = {}
+        if self.asks(repository):
+            await self._note(repository, digest, manifest)
+            for tag in tags:
+                # A tag that cannot be read may be pushed anew.
+                with contextlib.suppress(ManifestUnknown, StoreUnavailable):
+                    answered[tag] = (await self._answered(repository, tag))[0].named.digest
+        return answered
+
+    async def after(self, repository: Repository, digest: Digest, signed: Iterable[Digest]) -> Problem | None:
+        """Note that a push may have brought signatures of these; what is missing of what it pushed."""
         if not self.asks(repository):
-            return
-        indexes = [(digest, manifest)] if manifest.is_index else []
+            return None
         for one in signed:
             self._unsigned.pop((repository.name, one), None)
-            if (found := await _stored(repository, one)) and found.is_index:
-                indexes.append((one, found))
-        for index, found in indexes:
-            children = [entry.digest for entry in found.manifests]
+            await self._note(repository, one, await _stored(repository, one))
+        with contextlib.suppress(StoreUnavailable):  # it is stored: who pushed it need not know
+            verified = await self.verified(repository, digest)
+            return verified.problem if verified else None
+        return None
+
+    async def _note(self, repository: Repository, digest: Digest, manifest: Manifest | None) -> None:
+        """Note that an index names its children."""
+        if manifest and manifest.is_index:
+            children = [entry.digest for entry in manifest.manifests]
             for child in children:
                 self._unsigned.pop((repository.name, child), None)
-            await repository.parents.note(index, children)
+            await repository.parents.note(digest, children)
 
     async def look(self, repository: Repository, digest: Digest, depth: int = _DEPTH) -> Free | None:
         """Why a manifest is free; None: it is held back, or not here."""

@@ -106,6 +106,11 @@ async def pulled(verifier: Verifier, repository: Repository, reference: str | Di
     return found.digest
 
 
+async def answered(verifier: Verifier, repository: Repository, *tags: str) -> dict[str, Digest]:
+    pushed = body("pushed")
+    return await verifier.before(repository, manifests.parse(pushed, ""), Digest.of(pushed), tags)
+
+
 async def test_nothing_is_asked_elsewhere(driver: Far, verifier: Verifier) -> None:
     other = Store(driver, upload_limit=1 << 20).repository("dev/a")
     stored = await put(other, body("one"), "v1")
@@ -143,6 +148,7 @@ async def test_what_is_said(repository: Repository, verifier: Verifier) -> None:
     found = await verifier.verified(repository, stored.digest)
     assert found and found.problem and found.problem.code == "not-signed"
     assert command in found.problem.fix
+    assert await verifier.after(repository, stored.digest, []) == found.problem
     await sign(repository, stored)
     assert await verifier.verified(repository, stored.digest) == Verified(KEY.key_id)
 
@@ -193,14 +199,14 @@ async def test_a_tag_answers_what_it_named_before(repository: Repository, verifi
     found, witness = await verifier.find(repository, "v1", may_push=False)
     assert (found.digest, witness) == (one.digest, None)
     assert (await verifier.find(repository, "v1", may_push=True))[0].digest == three.digest
-    assert await verifier.answered(repository, ["v1", "v2"]) == {"v1": one.digest}
+    assert await answered(verifier, repository, "v1", "v2") == {"v1": one.digest}
     await sign(repository, two)
     assert await pulled(verifier, repository, "v1") == two.digest
     await repository.delete(two.digest)
     assert await pulled(verifier, repository, "v1") == one.digest
     await sign(repository, three)
     assert await pulled(verifier, repository, "v1") == three.digest
-    assert await verifier.answered(repository, ["v1"]) == {"v1": three.digest}
+    assert await answered(verifier, repository, "v1") == {"v1": three.digest}
 
 
 async def test_what_a_history_shows(repository: Repository, verifier: Verifier) -> None:
@@ -217,7 +223,7 @@ async def test_what_a_history_shows(repository: Repository, verifier: Verifier) 
 async def index_of(repository: Repository, verifier: Verifier, *children: StoredManifest) -> StoredManifest:
     data = body("index", *children)
     index = await put(repository, data, "v1")
-    await verifier.note(repository, manifests.parse(data, ""), index.digest, [])
+    await verifier.before(repository, manifests.parse(data, ""), index.digest, [])
     return index
 
 
@@ -226,7 +232,7 @@ async def test_who_signs_an_index_signs_what_it_names(repository: Repository, ve
     index = await index_of(repository, verifier, child)
     outer_body = body("outer", index)
     outer = await put(repository, outer_body)
-    await verifier.note(repository, manifests.parse(outer_body, ""), outer.digest, [])
+    await verifier.before(repository, manifests.parse(outer_body, ""), outer.digest, [])
     assert await pulled(verifier, repository, child.digest) is None
     await sign(repository, outer, "bundle")
     for one in (outer, index, child):
@@ -257,9 +263,8 @@ async def test_an_index_from_before_is_noted_with_its_signature(
     await sign(repository, index)
     assert await pulled(verifier, repository, child.digest) is None
     signature = await repository.get(cosign.signature_tag(index.digest))
-    await verifier.note(
-        repository, manifests.parse(signature.body, ""), signature.digest, [index.digest, Digest.of(b"gone")]
-    )
+    signed = [index.digest, Digest.of(b"gone")]
+    assert await verifier.after(repository, signature.digest, signed) is None
     assert await pulled(verifier, repository, child.digest) == child.digest
 
 
@@ -283,6 +288,12 @@ async def test_what_cannot_be_read_is_neither(
     driver.fails = "_referrers"
     with pytest.raises(StoreUnavailable):
         await pulled(verifier, repository, "v1")
+    found, witness = await verifier.find(repository, "v1", may_push=True)
+    assert (found.digest, witness) == (stored.digest, None)
+    assert await verifier.after(repository, stored.digest, []) is None
+    driver.fails = "_tags"
+    assert await answered(verifier, repository, "v1") == {}
+    driver.fails = "_referrers"
     # One that can be read is enough.
     await sign(repository, stored)
     assert await pulled(verifier, repository, "v1") == stored.digest
@@ -318,8 +329,7 @@ async def test_far_away_what_is_not_signed_is_looked_for_once_a_second(
     two = await put(repository, body("two"), "v2")
     assert await pulled(verifier, repository, "v2") is None
     await sign(repository, two)
-    signature = manifests.parse((await repository.get(cosign.signature_tag(two.digest))).body, "")
-    await verifier.note(repository, signature, Digest.of(b"signature"), [two.digest])
+    await verifier.after(repository, Digest.of(b"signature"), [two.digest])
     assert await pulled(verifier, repository, "v2") == two.digest
 
 
