@@ -11,7 +11,7 @@ import contextlib
 
 from storage import paths, records
 from storage.digest import Digest
-from storage.driver import Driver, ObjectMissing
+from storage.driver import Driver, ObjectMissing, nothing
 from storage.errors import DigestInvalid
 from storage.manifest import Descriptor, Manifest
 from storage.together import together
@@ -60,10 +60,19 @@ class Referrers:
         """Forget that `digest` refers to `subject`."""
         await self._driver.delete(paths.referrer(self._repository, subject, digest))
 
-    async def page(self, subject: Digest, *, after: str = "") -> tuple[list[Descriptor], str]:
+    async def noted(self, subject: Digest) -> set[str]:
+        """The digests of which it is noted that they refer to `subject`, PAGE of them at most."""
+        return set(
+            (await self._driver.children(paths.referrers(self._repository, subject), limit=PAGE)).names
+        )
+
+    async def page(
+        self, subject: Digest, *, after: str = "", looks: bool = True
+    ) -> tuple[list[Descriptor], str]:
         """Referrers in order of their digests, and where the next page goes on ("": no more).
 
-        A page has up to PAGE of them, and ends earlier where they come to PAGE_BYTES.
+        A page has up to PAGE of them, and ends earlier where they come to PAGE_BYTES. Without `looks` their
+        manifests may not be here: for who reads these next.
         """
         folder = paths.referrers(self._repository, subject)
         page = await self._driver.children(folder, after=after, limit=PAGE)
@@ -71,7 +80,7 @@ class Referrers:
         taken = 0
         for at in range(0, len(page.names), _AT_ONCE):
             batch = page.names[at : at + _AT_ONCE]
-            records_there = await asyncio.gather(*(self._record(folder, name) for name in batch))
+            records_there = await asyncio.gather(*(self._record(folder, name, looks) for name in batch))
             for name, record in zip(batch, records_there, strict=True):
                 if record is None:
                     continue
@@ -81,11 +90,12 @@ class Referrers:
                 taken += len(record)
         return found, page.names[-1] if page.more else ""
 
-    async def _record(self, folder: str, name: str) -> bytes | None:
+    async def _record(self, folder: str, name: str, looks: bool) -> bytes | None:
         """The row of the manifest of that digest, where that is here: both are looked at at once."""
         with contextlib.suppress(ObjectMissing, DigestInvalid):
             manifest = paths.manifest(self._repository, Digest.parse(name))
-            record, _ = await together(self._driver.get(f"{folder}/{name}"), self._driver.stat(manifest))
+            look = self._driver.stat(manifest) if looks else nothing()
+            record, _ = await together(self._driver.get(f"{folder}/{name}"), look)
             found: bytes = record
             return found
         return None

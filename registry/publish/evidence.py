@@ -64,7 +64,7 @@ async def _under_tag(repository: Repository, digest: Digest) -> AsyncIterator[Ev
 async def _bundles(repository: Repository, digest: Digest) -> AsyncIterator[Evidence | StoreUnavailable]:
     looked, after, more = 0, "", True
     while more and looked < MOST:
-        rows, after = await repository.referrers.page(digest, after=after)
+        rows, after = await repository.referrers.page(digest, after=after, looks=False)
         more = bool(after)
         for row in [row for row in rows if row.artifact_type == BUNDLE_TYPE][: MOST - looked]:
             looked += 1

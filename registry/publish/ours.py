@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from registry.consumers import attachments
 from registry.signing import bundle, cosign
@@ -26,6 +27,7 @@ from storage.manifest import Descriptor, Manifest
 from storage.repositories import Repository, StoredManifest
 
 _AT_ONCE = 16
+_OTHER: Literal["other"] = "other"
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,16 +119,17 @@ async def bundles(repository: Repository, digest: Digest, ring: KeyRing) -> list
 async def _bundles(repository: Repository, digest: Digest, ring: KeyRing) -> tuple[list[Bundle], int]:
     """Those of ours, and how many others there are."""
     found: list[Bundle] = []
-    looked, after, more = 0, "", True
+    looked, others, after, more = 0, 0, "", True
     while more and looked < MOST:
-        rows, after = await repository.referrers.page(digest, after=after)
+        rows, after = await repository.referrers.page(digest, after=after, looks=False)
         rows = [row for row in rows if row.artifact_type == BUNDLE_TYPE][: MOST - looked]
         looked, more = looked + len(rows), bool(after)
         for at in range(0, len(rows), _AT_ONCE):
             batch = rows[at : at + _AT_ONCE]
             each = await asyncio.gather(*(_bundle(repository, row.digest, digest, ring) for row in batch))
-            found += filter(None, each)
-    return found, looked - len(found)
+            found += (one for one in each if isinstance(one, Bundle))
+            others += each.count(_OTHER)
+    return found, others
 
 
 def _payloads(found: Manifest) -> list[Descriptor]:
@@ -137,8 +140,11 @@ async def _none() -> list[tuple[Descriptor, PublicKey]]:
     return []
 
 
-async def _bundle(repository: Repository, referrer: Digest, digest: Digest, ring: KeyRing) -> Bundle | None:
-    with contextlib.suppress(ManifestUnknown, ManifestInvalid):
+async def _bundle(
+    repository: Repository, referrer: Digest, digest: Digest, ring: KeyRing
+) -> Bundle | Literal["other"] | None:
+    """A bundle of ours, or that it is another; None where it is not here."""
+    try:
         stored = await repository.get(referrer)
         manifest = manifests.parse(stored.body, stored.descriptor.media_type)
         if len(manifest.layers) == 1:
@@ -146,7 +152,11 @@ async def _bundle(repository: Repository, referrer: Digest, digest: Digest, ring
             with contextlib.suppress(SignatureInvalid):
                 opened = bundle.verify(data, ring, digest)
                 return Bundle(stored, opened.statement, opened.payload, opened.key.key_id)
-    return None
+    except ManifestUnknown:
+        return None
+    except ManifestInvalid:
+        return _OTHER
+    return _OTHER
 
 
 async def _signer(

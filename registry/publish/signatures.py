@@ -114,10 +114,13 @@ class Signer:
             first |= repository.referrers.written(one.subject, _row(one))
         bodies = [*([tagged.manifest] if tagged else []), *(one.manifest for one in begun.bundles)]
         stored = await repository.store_all_beside(OCI_MANIFEST, bodies, first)
-        await together(
+        _, noted = await together(
             self._tag(repository, begun, stored[0] if tagged else None),
-            *(self._keep_row(repository, one) for one in begun.bundles),
+            repository.referrers.noted(signed.digest),
         )
+        for one in begun.bundles:
+            if str(one.digest) not in noted:
+                await self._keep_row(repository, one)
 
     def _further(
         self, repository: Repository, signed: Descriptor, known: Known, *said: Admission | bytes

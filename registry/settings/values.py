@@ -151,7 +151,7 @@ def held_back(value: tuple[Any, ...], info: ValidationInfo) -> tuple[Any, ...]:
     """Holding something back from who may not push needs somebody who may not."""
     if value and everybody_may_push(info.data):
         raise ValueError(
-            "verification holds images back from who may not push, and without access rules everybody may: "
+            "it holds images back from who may not push, and without access rules everybody may: "
             "write access: {rules: …}, or take verification out"
         )
     return value

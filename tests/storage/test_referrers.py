@@ -146,3 +146,14 @@ async def test_many_beside_a_manifest_are_stored_at_once(driver: DiskDriver, is_
     assert {row.digest for row in found} == {row.digest for row in rows}
     blob = await repository.blobs.open(Digest.of(b"signature"))
     assert await collect(repository.blobs.read(blob)) == b"signature"
+
+
+async def test_rows_alone(repository: Repository) -> None:
+    """For who reads the manifests next: whether they are here is not looked at."""
+    pushed = await put(repository, image(subject=SUBJECT))
+    gone = described(b"gone", OCI_MANIFEST)
+    await repository.referrers.add(SUBJECT.digest, gone)
+    rows, _ = await repository.referrers.page(SUBJECT.digest, looks=False)
+    assert {row.digest for row in rows} == {pushed.digest, gone.digest}
+    assert await repository.referrers.noted(SUBJECT.digest) == {str(pushed.digest), str(gone.digest)}
+    assert await repository.referrers.noted(gone.digest) == set()
