@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 from starlette.applications import Starlette
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from registry import choke, chores, storages, workers
+from registry import choke, chores, keyring, storages, workers
 from registry.api import errors
 from registry.api.bodies import Bodies
 from registry.api.call import Services
@@ -27,13 +27,13 @@ from registry.hot.cache import HotCache
 from registry.hot.flights import Flights
 from registry.hot.patience import Patience
 from registry.hot.protocol import hot_protocol
-from registry.keyring import signing_key
 from registry.metrics import SHARED_FOLDER, Metrics
 from registry.publish.examiner import Examiner
 from registry.publish.foresight import Foresight
 from registry.publish.inspectors import Inspectors
 from registry.publish.publisher import Publisher
 from registry.publish.signatures import Signer
+from registry.publish.verifier import Verifier
 from registry.routes import ROUTES
 from registry.settings import Settings
 from registry.settings.model import Server
@@ -54,7 +54,8 @@ def serve(settings: Settings) -> int:
     _log_to_stderr()
     try:
         root = asyncio.run(storages.prepared(settings))
-        signing_key(settings.signing.keys, root)
+        keyring.ring(settings.signing, root)
+        keyring.verification(settings)
         listeners = _listen(settings.server)
     except (StoreError, KeyInvalid, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
@@ -76,14 +77,15 @@ def wire(settings: Settings, supervisor: int | None = None) -> tuple[Starlette, 
     _log_to_stderr()
     place = storages.opened(settings)
     store = _store(settings, place.driver)
-    key = signing_key(settings.signing.keys, place.folder)
+    ring = keyring.ring(settings.signing, place.folder)
     cache = HotCache(settings.storage.cache.memory)
     metrics = Metrics(cache, place.remembered)
     temp = place.temp
     inspectors, ahead = Inspectors(temp), Inspectors(temp, ahead=True)
-    signer = Signer(key, known_as(settings))
+    signer = Signer(ring, known_as(settings), bundles=settings.signing.bundles)
     examiner = Examiner(inspectors, Foresight(ahead), _spool_in(temp))
-    publisher = Publisher(examiner, signer, settings.policy)
+    verifier = Verifier(keyring.verification(settings), known_as(settings))
+    publisher = Publisher(examiner, signer, settings.policy, verifier)
     services = Services(
         store=store,
         pulls=_store(settings, place.pulls),
@@ -93,8 +95,9 @@ def wire(settings: Settings, supervisor: int | None = None) -> tuple[Starlette, 
         flights=Flights(),
         metrics=metrics,
         bodies=Bodies(settings.limits.manifest),
-        cosign_pub=key.public_pem.decode(),
+        ring=ring,
         public_url=settings.server.public_url or "",
+        verifier=verifier,
         remembered=place.remembered,
         locates=place.locates,
     )

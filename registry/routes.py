@@ -61,6 +61,7 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/plugins", Right.PULL, pages.repositories),
     Route("GET", "/plugins/", Right.PULL, pages.repositories),
     Route("GET", _P, Right.PULL, pages.tags),
+    Route("GET", "/keys/", Right.OPEN, keys.listed),
     Route("GET", "/keys/cosign.pub", Right.OPEN, keys.cosign_pub),
     Route("GET", "/healthz", Right.OPEN, ops.healthz),
     Route("GET", "/readyz", Right.OPEN, ops.readyz),

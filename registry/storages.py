@@ -93,6 +93,11 @@ async def existing(settings: Settings) -> AsyncIterator[Place]:
         await place.close()
 
 
+def folder(settings: Settings) -> Path | None:
+    """The folder that content is kept in; None for a bucket."""
+    return None if settings.storage.in_s3 else _folder(settings)
+
+
 def _folder(settings: Settings) -> Path:
     return Path(settings.storage.url).resolve()
 

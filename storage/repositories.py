@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from storage import kept, paths, records
@@ -12,11 +12,12 @@ from storage import manifest as manifests
 from storage.blobs import Blobs
 from storage.derived import Derived
 from storage.digest import ALGORITHMS, Digest
-from storage.driver import Driver, ObjectExists, ObjectMissing, Witness
+from storage.driver import Driver, ObjectExists, ObjectMissing, Witness, nothing
 from storage.errors import BlobUnknown, ManifestInvalid, ManifestUnknown, NameUnknown, StoreUnavailable
 from storage.formats import Current
 from storage.manifest import Descriptor, Manifest
 from storage.names import quoted
+from storage.parents import Parents
 from storage.referrers import Referrers, row
 from storage.refusals import Refusals
 from storage.tags import HISTORY, Tags
@@ -64,6 +65,7 @@ class Repository:
         self.blobs = Blobs(driver, name, current=current)
         self.tags = Tags(driver, name, history=history, current=current)
         self.referrers = Referrers(driver, name)
+        self.parents = Parents(driver, name)
         self.derived = Derived(driver, name)
         self.refusals = Refusals(driver, name)
         self.uploads = uploads
@@ -84,6 +86,12 @@ class Repository:
         key = paths.manifest(self.name, reference)
         record, _ = records.split(await self._object(reference))
         return records.read_descriptor(record, key), Witness(key, record)
+
+    async def holds(self, witness: Witness) -> bool:
+        """Whether what `find` saw of this repository is still so."""
+        with contextlib.suppress(ObjectMissing):
+            return (await self._driver.get(witness.key)).startswith(witness.content)
+        return False
 
     async def written(self, witness: Witness) -> float:
         """When what `find` saw was written (Unix seconds, the store's clock); raises ManifestUnknown."""
@@ -190,8 +198,15 @@ class Repository:
 
     async def store_beside(self, media_type: str, body: bytes) -> StoredManifest:
         """Store a manifest without a subject that belongs to one which enters the catalog itself."""
-        stored = StoredManifest(Descriptor(media_type, Digest.of(body), len(body)), body)
-        await self._driver.put_in_order(await self._steps(stored))
+        (stored,) = await self.store_all_beside(media_type, (body,), {})
+        return stored
+
+    async def store_all_beside(
+        self, media_type: str, bodies: Sequence[bytes], first: Mapping[str, bytes]
+    ) -> list[StoredManifest]:
+        """Store the objects `first`, then manifests as `store_beside` does: in one step for all."""
+        stored = [StoredManifest(Descriptor(media_type, Digest.of(body), len(body)), body) for body in bodies]
+        await self._driver.put_in_order([first, *await self._steps(*stored)])
         return stored
 
     async def hold(self, manifest: Manifest) -> None:
@@ -217,8 +232,8 @@ class Repository:
         await self.tags.put(tag, stored.descriptor, by=by)
         await self.stay(stored)
 
-    async def stay(self, stored: StoredManifest) -> None:
-        """Bring back a manifest that was deleted while a tag was moved to it.
+    async def stay(self, stored: StoredManifest) -> bool:
+        """Bring back a manifest that was deleted while a tag was moved to it; whether that was to be done.
 
         `delete` removes tags, manifest, tags; who moves a tag then looks for the manifest: whichever comes
         last, a tag without its manifest does not remain.
@@ -227,33 +242,61 @@ class Repository:
             await self.find(stored.digest)
         except ManifestUnknown:
             await self.put(_parsed(stored), stored.body, stored.digest)
+            return True
+        return False
 
-    async def delete(self, digest: Digest, spared: Callable[[str], bool] = lambda _: False) -> list[str]:
+    async def delete(
+        self,
+        digest: Digest,
+        spared: Callable[[str], bool] = lambda _: False,
+        *,
+        then: Callable[[], Awaitable[object]] = nothing,
+    ) -> list[str]:
         """Remove a manifest, the tags that name it and its row as a referrer; raises ManifestUnknown.
 
         While a tag that is `spared` names it, it stays, and these tags are given back: also one that comes
         at the same time. What garbage collection may have kept of it earlier goes first: nothing brings back
-        what was deleted. Of a damaged manifest no subject is known; a row that it leaves is not listed.
+        what was deleted. `then` is done when it is gone, before tags are looked for once more. Of a damaged
+        manifest no subject is known; a row that it leaves is not listed.
         """
-        stored = None
-        with contextlib.suppress(StoreUnavailable):
-            stored = await self.get(digest)
+        stored = await self._whole(digest)
         if holding := await self.tags.forget(digest, spared):
             return holding
+        await self._take(digest)
+        await then()
+        if (holding := await self.tags.forget(digest, spared)) and stored:
+            await self.put(_parsed(stored), stored.body, digest)
+            return holding
+        await self._forget(digest, stored)
+        return []
+
+    async def remove(self, digest: Digest) -> None:
+        """Remove a manifest as `delete` does, and leave the tags; raises ManifestUnknown."""
+        stored = await self._whole(digest)
+        await self._take(digest)
+        await self._forget(digest, stored)
+
+    async def _take(self, digest: Digest) -> None:
+        """Remove a manifest, and first what garbage collection may have kept of it earlier."""
         key = paths.manifest(self.name, digest)
         await self._driver.delete(paths.trash(key))
         if not await self._driver.delete(key):  # it may be taken away at this very moment
             await self._driver.delete(paths.trash(key))
-        if (holding := await self.tags.forget(digest, spared)) and stored:
-            await self.put(_parsed(stored), stored.body, digest)
-            return holding
+
+    async def _whole(self, digest: Digest) -> StoredManifest | None:
+        """A manifest that is here; None where it is damaged."""
+        with contextlib.suppress(StoreUnavailable):
+            return await self.get(digest)
+        return None
+
+    async def _forget(self, digest: Digest, stored: StoredManifest | None) -> None:
+        """Remove what is known of a manifest that was removed."""
         await self.derived.forget(digest)
         if stored and (subject := (manifest := _parsed(stored)).subject):
             await self.referrers.remove(subject.digest, digest)
             with contextlib.suppress(ManifestUnknown):
                 await self.find(digest)
                 await self._refer(manifest, stored.descriptor)
-        return []
 
     async def _put(self, manifest: Manifest, stored: StoredManifest) -> None:
         await self._refer(manifest, stored.descriptor)
@@ -261,12 +304,13 @@ class Repository:
         if manifest.subject and not await self.referrers.has(manifest.subject.digest, stored.digest):
             await self._refer(manifest, stored.descriptor)
 
-    async def _steps(self, stored: StoredManifest) -> list[dict[str, bytes]]:
-        """What to write for a manifest, in order: so that whichever release serves the store can read it."""
-        key = paths.manifest(self.name, stored.digest)
+    async def _steps(self, *stored: StoredManifest) -> list[dict[str, bytes]]:
+        """What to write for manifests, in order: so that whichever release serves the store can read it."""
+        keys = [paths.manifest(self.name, one.digest) for one in stored]
         if await self._current.is_ours():
-            return [{key: stored.written()}]
-        return [{paths.blob(stored.digest): stored.body}, {key: records.write_descriptor(stored.descriptor)}]
+            return [{key: one.written() for key, one in zip(keys, stored, strict=True)}]
+        links = (records.write_descriptor(one.descriptor) for one in stored)
+        return [{paths.blob(one.digest): one.body for one in stored}, dict(zip(keys, links, strict=True))]
 
     async def _child(self, digest: Digest) -> Descriptor:
         """A manifest that an index names, out of the trash where garbage collection took it away."""

@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 from urllib.parse import urlencode
 
 from starlette.requests import Request
 
-from registry.access.rights import Principal
+from registry.access.rights import Principal, Right, allowed
 from registry.api.bodies import Bodies
 from registry.hot.flights import Flights
 from registry.metrics import Metrics
 from registry.publish.examiner import Examiner
 from registry.publish.publisher import Publisher
+from registry.publish.verifier import Verifier
+from registry.signing.ring import KeyRing
 from storage import names
 from storage.digest import Digest
 from storage.driver import Locates, Witness
 from storage.errors import DigestInvalid, PageInvalid, SizeInvalid
+from storage.manifest import Descriptor
 from storage.remembered import Remembered
 from storage.repositories import Repository
 from storage.store import Store
+from storage.tags import History
 
 MAX_PAGE = 10_000
 
@@ -50,10 +54,11 @@ class Answers(Protocol):
 class Services:
     """What the resources work with.
 
-    `store` asks where content is kept, `pulls` may have seen it a moment ago. `cosign_pub` is the public key
-    that signs (PEM); `public_url` is how the registry is known from
-    outside, "" where that is not said; `remembered` is the memory in front of a store that has one;
-    `locates` tells where clients fetch large blobs themselves, if they are to.
+    `store` asks where content is kept, `pulls` may have seen it a moment ago. `verifier` holds back from who
+    may not push what is not signed. `ring` are the keys that sign
+    and signed; `public_url` is how the registry is known from outside, "" where that is not said;
+    `remembered` is the memory in front of a store that has one; `locates` tells where clients fetch large
+    blobs themselves, if they are to.
     """
 
     store: Store
@@ -64,8 +69,9 @@ class Services:
     flights: Flights
     metrics: Metrics
     bodies: Bodies
-    cosign_pub: str
+    ring: KeyRing
     public_url: str
+    verifier: Verifier = field(default_factory=Verifier)
     remembered: Remembered | None = None
     locates: Locates | None = None
 
@@ -100,6 +106,25 @@ class Call:
         if "digest" in params:
             return self.digest()
         return names.tag(params["tag"]) if "tag" in params else names.reference(params["reference"])
+
+    def may(self, right: Right) -> bool:
+        """Whether who asks has a right to the repository of the path."""
+        return allowed(self.principal, right, self.named.name if self.named else None)
+
+    async def find(
+        self, reference: str | Digest, repository: Repository | None = None
+    ) -> tuple[Descriptor, Witness | None]:
+        """What a tag or a digest names for who asks; and what makes that true for everybody, if it is.
+
+        `repository` is that of the path, looked at in another way. Raises ManifestUnknown.
+        """
+        there = repository or self.repository
+        return await self.services.verifier.find(there, reference, may_push=self.may(Right.PUSH))
+
+    async def history(self, tag: str) -> History:
+        """What a tag names and named for who asks; raises ManifestUnknown."""
+        verifier, may_push = self.services.verifier, self.may(Right.PUSH)
+        return await verifier.history(self.repository, tag, may_push=may_push)
 
     def query(self, name: str) -> str | None:
         """A parameter of the query."""

@@ -10,7 +10,6 @@ from registry.api.call import Call
 from registry.api.content import Content
 from registry.api.warnings import warning_headers
 from registry.hot import conditional
-from registry.publish import tagging
 from registry.publish.publisher import Push
 from registry.publish.tagging import Conditions
 from storage import names
@@ -26,7 +25,7 @@ _MAX_TAGS = 100
 async def get(call: Call) -> Response:
     """The manifest as it was pushed, or its headers."""
     reference = call.reference()
-    found = await call.repository.find(reference)
+    found = await call.find(reference)
     try:
         return await _answer(call, call.repository, *found)
     except ManifestUnknown:
@@ -34,7 +33,7 @@ async def get(call: Call) -> Response:
             raise
         # A tag may be remembered for a moment: what it named then is deleted, it names another one now.
         repository = call.services.store.repository(call.repository.name)
-        return await _answer(call, repository, *await repository.find(reference))
+        return await _answer(call, repository, *await call.find(reference, repository))
 
 
 async def put(call: Call) -> Response:
@@ -65,19 +64,21 @@ async def put(call: Call) -> Response:
         response.headers["OCI-Subject"] = str(receipt.subject)
     for tag in receipt.tags:
         response.headers.append("OCI-Tag", tag)
-    for warning in warning_headers(receipt.warnings):
+    for warning in warning_headers(receipt.told):
         response.headers.append("Warning", warning)
     return response
 
 
 async def delete(call: Call) -> Response:
-    """Remove a tag; or a manifest, with the tags that name it."""
-    immutable = call.services.publisher.policy_of(call.repository.name).immutable
-    await tagging.remove(call.repository, call.reference(), immutable=immutable, by=call.principal.name)
+    """Remove a tag; or a manifest, with the tags that name it and the registry's signatures of it."""
+    publisher, by = call.services.publisher, call.principal.name
+    await publisher.remove(call.repository, call.reference(), by=by)
     return Response(status_code=202)
 
 
-async def _answer(call: Call, repository: Repository, descriptor: Descriptor, witness: Witness) -> Response:
+async def _answer(
+    call: Call, repository: Repository, descriptor: Descriptor, witness: Witness | None
+) -> Response:
     headers = {"Content-Type": descriptor.media_type, "Docker-Content-Digest": str(descriptor.digest)}
     read = partial(repository.read, descriptor)
     return await Content(descriptor.digest, descriptor.size, read, witness, headers).answer(call)

@@ -9,6 +9,7 @@ from typing import Any
 from registry.publish.inspect import RULES, Findings
 from registry.verdict import Verdict
 from registry.wasm.facts import Facts
+from storage import records
 from storage.digest import Digest
 from storage.errors import DigestInvalid
 from storage.manifest import Descriptor
@@ -87,6 +88,11 @@ def to_record(found: Found) -> dict[str, Any]:
         # A list: records sort their fields, and the order of the consumers counts.
         "verdicts": [verdict.to_json() for verdict in found.verdicts],
     }
+
+
+def fingerprint(found: Found) -> Digest:
+    """The digest of the record of what was found, as it is kept."""
+    return Digest.of(records.write(to_record(found)))
 
 
 def from_record(record: Mapping[str, Any] | None) -> Found | None:

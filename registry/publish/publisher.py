@@ -6,15 +6,23 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import partial
 from types import MappingProxyType
 
-from registry.publish import refusals
+from registry.publish import plugins, refusals, tagging
 from registry.publish.examiner import Examiner, keep
+from registry.publish.inspect import RULES
 from registry.publish.plugins import Attachment, Found, Plugin
 from registry.publish.policy import Decision, Policy, decide
 from registry.publish.signatures import Begun, Signer
 from registry.publish.tagging import UNCONDITIONAL, Conditions, Moves
+from registry.publish.verifier import Verifier
+from registry.publish.withdrawal import withdraw
+from registry.signing import cosign
+from registry.signing.admission import Admission
+from registry.signing.bundle import BUNDLE_TYPE
 from registry.verdict import Problem
 from storage import manifest as manifests
 from storage.digest import Digest
@@ -28,13 +36,15 @@ from storage.errors import (
     PreconditionFailed,
     TagImmutable,
 )
-from storage.manifest import Manifest
+from storage.manifest import Descriptor, Manifest
 from storage.repositories import Repository, StoredManifest
 from storage.together import together
 
 _log = logging.getLogger("sidecargo.publish")
 
 _REFUSALS = (ManifestInvalid, ManifestBlobUnknown, DigestInvalid, TagImmutable, PreconditionFailed)
+ANONYMOUS = "anonymous"
+"""Who pushes where nobody need say who he is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +64,22 @@ class Push:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What was acknowledged: `problems` are what is wrong, `warnings` what the client is told of it."""
+    """What was acknowledged: `problems` are what is wrong, `warnings` what the client is told of it.
+
+    `unsigned` says what is missing for others to get it.
+    """
 
     digest: Digest
     subject: Digest | None
     tags: tuple[str, ...]
     warnings: tuple[str, ...] = ()
     problems: tuple[Problem, ...] = ()
+    unsigned: Problem | None = None
+
+    @property
+    def told(self) -> tuple[str, ...]:
+        """All that the client is told."""
+        return (*self.warnings, *([str(self.unsigned)] if self.unsigned else []))
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +91,18 @@ class Judged:
 
 
 class Publisher:
-    """Takes manifests in. `policy_of` says what holds for a repository."""
+    """Takes manifests in. `policy_of` says what holds for a repository, `verifier` who must have signed."""
 
-    def __init__(self, examiner: Examiner, signer: Signer, policy_of: Callable[[str], Policy]) -> None:
+    def __init__(
+        self,
+        examiner: Examiner,
+        signer: Signer,
+        policy_of: Callable[[str], Policy],
+        verifier: Verifier | None = None,
+    ) -> None:
         self._examiner = examiner
         self._signer = signer
+        self._verifier = verifier or Verifier()
         self.policy_of = policy_of
         self._last_looks: set[asyncio.Task[object]] = set()
 
@@ -95,6 +121,22 @@ class Publisher:
             _log_outcome(repository, push, refusals.digest_of(push), "refused", codes or [own])
             raise
 
+    async def remove(self, repository: Repository, reference: str | Digest, *, by: str = "") -> None:
+        """Remove a tag; or a manifest, with the tags that name it and its signatures of ours.
+
+        Raises ManifestUnknown, TagImmutable.
+        """
+        immutable = self.policy_of(repository.name).immutable
+        if isinstance(reference, str):
+            await tagging.remove(repository, reference, immutable=immutable, by=by)
+            return
+        withdrawn = partial(withdraw, repository, reference, self._signer)
+        try:
+            await tagging.remove(repository, reference, immutable=immutable, by=by, then=withdrawn)
+        except ManifestUnknown:
+            await withdrawn()  # a deletion before may have failed after the manifest
+            raise
+
     async def close(self) -> None:
         """Be done with what nobody waits for."""
         await asyncio.gather(*self._last_looks, return_exceptions=True)
@@ -110,14 +152,15 @@ class Publisher:
         missing, known, begun, _ = await together(
             repository.missing(manifest),
             nothing() if foreseen else self._examiner.known(repository, manifest, digest),
-            self._begin(repository, digest, push, foreseen),
+            self._begin(repository, manifest, digest, push, foreseen),
             moves.look(),
         )
         if missing and not policy.sparse:
             raise ManifestBlobUnknown([str(digest) for digest in missing])
         judged = await self._judge(repository, manifest, digest, push, foreseen or known)
-        if begun is None and judged.decision.loads:
-            begun = await self._signer.begin(repository, digest)
+        named = Descriptor(manifest.media_type, digest, len(push.body))
+        if begun is None and judged.decision.loads and isinstance(judged.found, Plugin):
+            begun = await self._sign(repository, named, push, judged.found)
 
         # Each step is in the store before the next one names it.
         stored, signature, _ = await together(
@@ -129,18 +172,49 @@ class Publisher:
             self._signer.publish(repository, begun, signature) if begun else nothing(),
             repository.hold(manifest),
         )
-        replaced = await moves.make(stored.descriptor)
-        await self._look_again(repository, *filter(None, (stored if moves.tags else None, signature)))
-        return self._receipt(repository, push, manifest, digest, judged, replaced)
+        answered = await self._verifier.before(repository, manifest, digest, moves.tags)
+        replaced = await moves.make(stored.descriptor, partial(self._merged, repository, stored), answered)
+        if manifest.subject and manifest.referrer_type == BUNDLE_TYPE:
+            await self._signer.accompany(repository, manifest.subject.digest)
+        await self._look_again(repository, stored if moves.tags else None, begun, signature)
+        unsigned = await self._verifier.after(repository, digest, _signed(manifest, moves.tags))
+        receipt = self._receipt(repository, push, manifest, digest, judged, replaced)
+        return replace(receipt, unsigned=unsigned)
+
+    async def _merged(
+        self, repository: Repository, stored: StoredManifest, tag: str, held: bytes | None
+    ) -> bool:
+        """Whether a tag is cosign's: it comes to name what was pushed, and what of ours it named before."""
+        signed = cosign.signed_by(tag)
+        if signed is None:
+            return False
+        await self._signer.merge(repository, signed, stored, held)
+        return True
 
     async def _begin(
-        self, repository: Repository, digest: Digest, push: Push, foreseen: Plugin | None
+        self, repository: Repository, manifest: Manifest, digest: Digest, push: Push, foreseen: Plugin | None
     ) -> Begun | None:
-        """Begin the signature of what will load; its tag comes to name a digest that nobody can pull yet."""
+        """Begin the signature of what will load."""
+        named = Descriptor(manifest.media_type, digest, len(push.body))
         with contextlib.suppress(ManifestInvalid):
             if foreseen and self._decided(repository, digest, push, foreseen).decision.loads:
-                return await self._signer.begin(repository, digest)
+                return await self._sign(repository, named, push, foreseen)
         return None
+
+    async def _sign(self, repository: Repository, named: Descriptor, push: Push, found: Plugin) -> Begun:
+        """Begin the signature of what loads, and of what is said of its push."""
+        policy = self.policy_of(repository.name)
+        said = Admission(
+            by=push.by or ANONYMOUS,
+            at=datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
+            mode=policy.mode,
+            consumers=policy.consumers,
+            envoys=policy.envoys,
+            rules=RULES,
+            findings=plugins.fingerprint(found),
+            module=found.module,
+        )
+        return await self._signer.begin(repository, named, said)
 
     async def _judge(
         self, repository: Repository, manifest: Manifest, digest: Digest, push: Push, known: Found | None
@@ -166,19 +240,43 @@ class Publisher:
         reference = f"{self._signer.host}/{repository.name}:{_tag_of(push)}"
         return Judged(decide(self.policy_of(repository.name), found.findings, digest, reference), found)
 
-    async def _look_again(self, repository: Repository, *tagged: StoredManifest) -> None:
+    async def _look_again(
+        self,
+        repository: Repository,
+        tagged: StoredManifest | None,
+        begun: Begun | None,
+        signature: StoredManifest | None,
+    ) -> None:
         """Be sure that what tags name was not deleted while they were moved.
 
         Where looks are journeys nobody waits for it: it is needed only beside a deletion, and then the push
         may as well have come before that.
         """
-        looks = together(*map(repository.stay, tagged))
+        looks = self._stay(repository, tagged, begun, signature)
         if not repository.remote:
             await looks
             return
         look = asyncio.create_task(looks)
         self._last_looks.add(look)
         look.add_done_callback(self._looked)
+
+    async def _stay(
+        self,
+        repository: Repository,
+        tagged: StoredManifest | None,
+        begun: Begun | None,
+        signature: StoredManifest | None,
+    ) -> None:
+        if signature and begun and begun.is_first and repository.remote:
+            # A deletion takes what is signed, then its signature, and then looks for tags: what it left of
+            # these tells of both.
+            came_back = await repository.stay(signature)
+            if came_back and tagged:
+                await repository.stay(tagged)
+        else:
+            came_back = any(await together(*map(repository.stay, filter(None, (tagged, signature)))))
+        if begun and came_back:
+            await self._signer.sign(repository, begun.signed, *begun.said)
 
     def _looked(self, look: asyncio.Task[object]) -> None:
         self._last_looks.discard(look)
@@ -224,6 +322,14 @@ def _log_outcome(
         ",".join(codes) or "-",
         ",".join(f"{tag}@{was}" for tag, was in replaced.items()) or "-",
     )
+
+
+def _signed(manifest: Manifest, tags: Sequence[str]) -> list[Digest]:
+    """What a push may bring a signature of."""
+    return [
+        *filter(None, map(cosign.signed_by, tags)),
+        *([manifest.subject.digest] if manifest.subject else []),
+    ]
 
 
 def _tag_of(push: Push) -> str:

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from types import MappingProxyType
 from typing import Any, Protocol
 
 from registry.verdict import Problem
 from storage import attached
 from storage.digest import Digest
+from storage.driver import nothing
 from storage.errors import ManifestUnknown, PreconditionFailed, StoreUnavailable, TagImmutable
 from storage.gc import retention
 from storage.manifest import Descriptor
@@ -81,6 +83,11 @@ class Wanted(Protocol):
         """Who wants it."""
 
 
+async def _no_tag(tag: str, held: bytes | None) -> bool:
+    del tag, held
+    return False
+
+
 class Moves:
     """The tags that one push sets: what they are when it begins, whether they may be moved, and the moves."""
 
@@ -115,15 +122,26 @@ class Moves:
             self._held = dict(zip(self.tags, held, strict=True))
         return self._held
 
-    async def make(self, descriptor: Descriptor) -> dict[str, Digest]:
+    async def make(
+        self,
+        descriptor: Descriptor,
+        otherwise: Callable[[str, bytes | None], Awaitable[bool]] = _no_tag,
+        answered: Mapping[str, Digest] = MappingProxyType({}),
+    ) -> dict[str, Digest]:
         """Let the tags name what was pushed; what else those named that named something else.
 
-        Raises TagImmutable or PreconditionFailed where somebody was faster, StoreError.
+        `otherwise` is given each tag and what it is, and says whether it has moved it in its own way. What
+        some are still `answered` of a tag is remembered. Raises TagImmutable or PreconditionFailed where
+        somebody was faster, StoreError.
         """
         replaced = {}
         for tag, held in (await self.look()).items():
+            if await otherwise(tag, held):
+                continue
             may = partial(self._may, tag)
-            was = await self._repository.tags.settle(tag, descriptor, held, by=self._by, may=may)
+            was = await self._repository.tags.settle(
+                tag, descriptor, held, by=self._by, may=may, answered=answered.get(tag)
+            )
             if was is not None and was != descriptor.digest:
                 replaced[tag] = was
         return replaced
@@ -163,9 +181,17 @@ def refusal(tag: str, named: Digest, *, deleting: bool = False) -> TagImmutable:
 
 
 async def remove(
-    repository: Repository, reference: str | Digest, *, immutable: Sequence[str] = (), by: str = ""
+    repository: Repository,
+    reference: str | Digest,
+    *,
+    immutable: Sequence[str] = (),
+    by: str = "",
+    then: Callable[[], Awaitable[object]] = nothing,
 ) -> None:
-    """Remove a tag; or a manifest, with the tags that name it. Raises ManifestUnknown, TagImmutable."""
+    """Remove a tag; or a manifest, with the tags that name it. Raises ManifestUnknown, TagImmutable.
+
+    `then` is done when a manifest is gone, before tags are looked for once more.
+    """
     if isinstance(reference, str):
         if is_immutable(reference, immutable):
             named, _ = await repository.tags.resolve(reference)
@@ -176,10 +202,10 @@ async def remove(
         await repository.find(reference)
         # Looked for before anything goes: of all the tags that name it, either all go or none.
         names = [tag for tag in await repository.tags.naming(reference) if kept(tag)]
-        if names := names or await repository.delete(reference, kept):
+        if names := names or await repository.delete(reference, kept, then=then):
             raise refusal(names[0], reference, deleting=True)
     else:
-        await repository.delete(reference)
+        await repository.delete(reference, then=then)
     _log.info("delete repository=%s reference=%s by=%s", repository.name, reference, by or "-")
 
 

@@ -3,12 +3,10 @@
 from registry.settings.errors import SettingsInvalid, SettingsUnreadable, Wrong
 from registry.settings.load import Flag, Loaded, load
 from registry.settings.model import (
-    CONSUMERS,
     S3,
     Admission,
     AdmissionRule,
     Cache,
-    Consumer,
     Limits,
     Server,
     Settings,
@@ -16,6 +14,7 @@ from registry.settings.model import (
     Storage,
     Timeouts,
 )
+from registry.settings.values import CONSUMERS, Consumer
 
 __all__ = [
     "CONSUMERS",

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import ipaddress
-import re
 from dataclasses import replace
-from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
-from urllib.parse import urlsplit
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
@@ -16,118 +12,28 @@ from pydantic import (
     ByteSize,
     ConfigDict,
     Field,
-    ValidationInfo,
+    SecretStr,
     model_validator,
 )
-from pydantic_core import PydanticKnownError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from registry import patterns
-from registry.publish.policy import Mode, Policy
-from registry.releases import ENVOYS, NEWEST
+from registry.publish.policy import Policy
+from registry.releases import NEWEST
+from registry.settings import values
 from registry.settings.units import Duration, Size, duration
+from registry.settings.values import (
+    CONSUMERS,
+    Consumers,
+    Envoys,
+    Keys,
+    ModeWord,
+    Repositories,
+    TagPatterns,
+    WholeNumber,
+)
 from storage.digest import Digest
-from storage.errors import DigestInvalid
-from storage.gc import retention
 from storage.gc.retention import Keep
-
-Consumer = Literal["istio", "envoy", "envoy-gateway"]
-CONSUMERS: tuple[Consumer, ...] = get_args(Consumer)
-
-# Bucket naming rules of Amazon S3, and the older ones with capitals and "_"; a prefix is plain segments.
-_BUCKET_AND_PREFIX = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,254}(/(?!\.{1,2}(/|$))[A-Za-z0-9._=+-]+)*/?")
-_HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
-
-
-def _whole_number(value: Any) -> Any:
-    if isinstance(value, bool):
-        raise ValueError(f"{value!r} is not a whole number")
-    return value
-
-
-def _word(value: Any) -> Any:
-    # `off` and `no` are the boolean false in YAML 1.1, and templating tools write it as `false`.
-    return "off" if value is False else value
-
-
-def _no_redirect(value: Any) -> Any:
-    return "none" if value is False or value == "off" else value
-
-
-def _redirect(value: str, info: ValidationInfo) -> str:
-    # A url that is wrong itself is not there.
-    if value != "none" and not info.data.get("url", "s3://").startswith("s3://"):
-        raise ValueError(f"{value} needs content in S3; set storage.url: s3://BUCKET/PREFIX, or write none")
-    return value
-
-
-def _host(value: str) -> str:
-    try:
-        ipaddress.ip_address(value)
-    except ValueError:
-        if not _HOST_NAME.fullmatch(value):
-            raise ValueError(f"{value!r} is not an address; write it without scheme and port") from None
-    return value
-
-
-def _public_url(value: str) -> str:
-    shape = "write https://HOST or http://HOST:PORT, without a path"
-    try:
-        url = urlsplit(value)
-        _ = url.port
-    except ValueError:
-        raise ValueError(f"is not a URL; {shape}") from None
-    if url.scheme not in ("http", "https") or not url.hostname or "@" in url.netloc:
-        raise ValueError(f"is not a public URL; {shape}")
-    if url.path.strip("/") or url.query or url.fragment:
-        raise ValueError(f"has a path; {shape}")
-    return f"{url.scheme}://{url.netloc}"
-
-
-def _storage_url(value: str) -> str:
-    scheme, separator, rest = value.partition("://")
-    if not value or "\0" in value:
-        raise ValueError("is not a folder; write one as in ./data")
-    if separator and scheme == "s3":
-        if not _BUCKET_AND_PREFIX.fullmatch(rest):
-            raise ValueError("is no place in S3; write s3://BUCKET or s3://BUCKET/PREFIX")
-        return value.rstrip("/")
-    if separator:
-        raise ValueError(
-            f"{scheme}:// is no kind of storage; write a folder, as in ./data, or s3://BUCKET/PREFIX"
-        )
-    return value
-
-
-def _envoy(value: Any) -> Any:
-    known = f"known releases: {', '.join(ENVOYS)}"
-    if not isinstance(value, str):
-        raise ValueError(f"{value!r} is a number, and 1.40 would be 1.4: write it in quotes; {known}")
-    if value not in ENVOYS:
-        raise ValueError(f"{value!r} is no Envoy release that is judged for; {known}")
-    return value
-
-
-def _digest(value: str) -> str:
-    try:
-        return str(Digest.parse(value))
-    except DigestInvalid as error:
-        raise ValueError(str(error)) from None
-
-
-def _some(value: tuple[str, ...]) -> tuple[str, ...]:
-    # After the entries: pydantic's own rule counts only those that are right.
-    if not value:
-        raise PydanticKnownError("too_short", {"field_type": "Tuple", "min_length": 1, "actual_length": 0})
-    return value
-
-
-WholeNumber = Annotated[int, BeforeValidator(_whole_number)]
-ModeWord = Annotated[Mode, BeforeValidator(_word)]
-Consumers = Annotated[tuple[Consumer, ...], AfterValidator(_some)]
-Envoys = Annotated[tuple[Annotated[str, BeforeValidator(_envoy)], ...], AfterValidator(_some)]
-Repositories = Annotated[str, AfterValidator(patterns.validated)]
-TagPatterns = tuple[Annotated[str, AfterValidator(retention.validated)], ...]
 
 
 class Section(BaseModel):
@@ -146,10 +52,10 @@ class Section(BaseModel):
 class Server(Section):
     """Where the registry listens and how it is known."""
 
-    host: Annotated[str, AfterValidator(_host)] = "127.0.0.1"
+    host: Annotated[str, AfterValidator(values.host)] = "127.0.0.1"
     port: Annotated[WholeNumber, Field(ge=0, le=65535)] = 5000
     workers: Annotated[WholeNumber, Field(ge=1, le=256)] = 1
-    public_url: Annotated[str, AfterValidator(_public_url)] | None = None
+    public_url: Annotated[str, AfterValidator(values.public_url)] | None = None
 
 
 class Cache(Section):
@@ -177,9 +83,9 @@ class S3(Section):
 class Storage(Section):
     """Where content is kept."""
 
-    url: Annotated[str, AfterValidator(_storage_url)] = "./data"
+    url: Annotated[str, AfterValidator(values.storage_url)] = "./data"
     redirect: Annotated[
-        Literal["none", "presigned"], BeforeValidator(_no_redirect), AfterValidator(_redirect)
+        Literal["none", "presigned"], BeforeValidator(values.no_redirect), AfterValidator(values.redirect)
     ] = "none"
     s3: S3 = S3()
     cache: Cache = Cache()
@@ -224,7 +130,16 @@ class Admission(Section):
 class Signing(Section):
     """The keys that sign; none means that one is made on disk at the first start."""
 
-    keys: tuple[Path, ...] = ()
+    keys: Keys = ()
+    passphrase: Annotated[SecretStr, BeforeValidator(values.secret)] | None = None
+    bundles: bool = True
+
+
+class VerificationRule(Section):
+    """The keys of which one must have signed what is pulled from some repositories."""
+
+    repositories: Repositories
+    keys: Annotated[Keys, AfterValidator(values.some)]
 
 
 class ImmutableRule(Section):
@@ -254,7 +169,7 @@ class Kept(Section):
     last: Annotated[WholeNumber, Field(ge=0)] | None = None
     days: Annotated[WholeNumber, Field(ge=0, le=36500)] | None = None
     tags: TagPatterns = ()
-    digests: tuple[Annotated[str, AfterValidator(_digest)], ...] = ()
+    digests: tuple[Annotated[str, AfterValidator(values.digest)], ...] = ()
 
 
 class RetentionRule(Section):
@@ -300,6 +215,8 @@ class Settings(BaseSettings):
     gc: GarbageCollection = GarbageCollection()
     limits: Limits = Limits()
     timeouts: Timeouts = Timeouts()
+    # Last: it asks whether others say who may push.
+    verification: Annotated[tuple[VerificationRule, ...], AfterValidator(values.held_back)] = ()
 
     def policy(self, repository: str) -> Policy:
         """What holds for what is pushed to a repository."""

@@ -10,15 +10,12 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-
-from registry.signing.keys import SigningKey, load_public
+from registry.signing.keys import PublicKey, SignatureInvalid, SigningKey
 from storage.digest import Digest
 from storage.manifest import OCI_MANIFEST, Descriptor, Manifest
 
@@ -26,12 +23,9 @@ PAYLOAD_TYPE = "application/vnd.dev.cosign.simplesigning.v1+json"
 CONFIG_TYPE = "application/vnd.oci.image.config.v1+json"
 SIGNATURE = "dev.cosignproject.cosign/signature"
 _KIND = "cosign container image signature"
-_MAX_SIGNATURE = 1_000
+_MAX_BASE64 = 100
 _NEVER = "0001-01-01T00:00:00Z"
-
-
-class SignatureInvalid(Exception):
-    """A signature that does not hold; its text says which step failed."""
+_TAG = re.compile(r"sha256-([0-9a-f]{64})\.sig")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +53,12 @@ class SignatureManifest:
 def signature_tag(digest: Digest) -> str:
     """The tag under which cosign 2 looks for the signatures of a manifest."""
     return f"{digest.algorithm}-{digest.hex}.sig"
+
+
+def signed_by(tag: str) -> Digest | None:
+    """The digest whose signatures a tag is for; None for a tag of another kind."""
+    found = _TAG.fullmatch(tag)
+    return Digest("sha256", found[1]) if found else None
 
 
 def payload(docker_reference: str, digest: Digest) -> bytes:
@@ -109,22 +109,15 @@ def signature_manifest(signature: Signature, existing: Manifest | None = None) -
     return SignatureManifest(signature.payload, config, _json(document))
 
 
-def verify(signed: bytes, signature_b64: str, public_pem: bytes, digest: Digest) -> None:
-    """Check a payload, its signature and that it speaks of `digest`.
-
-    Raises SignatureInvalid, or KeyInvalid for a key that is none.
-    """
-    public = load_public(public_pem)
-    if len(signature_b64) > _MAX_SIGNATURE:
+def verify(signed: bytes, signature_b64: str, key: PublicKey, digest: Digest) -> None:
+    """Check a payload, its signature and that it speaks of `digest`; raises SignatureInvalid."""
+    if len(signature_b64) > _MAX_BASE64:
         raise SignatureInvalid("the signature is too long to be one of P-256.")
     try:
         signature = base64.b64decode(signature_b64, validate=True)
     except (binascii.Error, ValueError):
         raise SignatureInvalid("the signature is not base64.") from None
-    try:
-        public.verify(signature, signed, ec.ECDSA(hashes.SHA256()))
-    except InvalidSignature:
-        raise SignatureInvalid("the signature was not made with this key over this payload.") from None
+    key.verify(signature, signed)
     # Only what is signed is read, and only after that.
     if _named_digest(signed) != str(digest):
         raise SignatureInvalid(f"the signature is for another manifest than {digest}.")

@@ -2,15 +2,33 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 
-from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from registry.signing import sealed
+from registry.signing.sealed import WrongPassphrase
+
 _ECDSA = ec.ECDSA(hashes.SHA256(), deterministic_signing=True)
 _NEW = "Make one: sidecargo keys new FILE"
+_SAY_IT = (
+    "Set SIDECARGO_SIGNING__PASSPHRASE or COSIGN_PASSWORD to it. "
+    "Or make a key without one: sidecargo keys new FILE"
+)
 _MAX_PEM = 64 << 10
+_MAX_SIGNATURE = 72
+"""Bytes of a DER signature on P-256: two numbers of 33 bytes, each with its head, in a sequence."""
+
+
+class SignatureInvalid(Exception):
+    """A signature that does not hold; its text says which step failed."""
+
+
+class OtherKey(SignatureInvalid):
+    """A signature that this key has not made; another one may have."""
 
 
 class KeyInvalid(Exception):
@@ -25,20 +43,60 @@ class KeyInvalid(Exception):
         return f"{self.message} {self.fix}"
 
 
+class PublicKey:
+    """What signatures are verified with. `key_id` is the SHA-256 of its DER, in hexadecimal."""
+
+    __slots__ = ("_public", "key_id", "pem")
+
+    def __init__(self, public: ec.EllipticCurvePublicKey) -> None:
+        self._public = public
+        form = serialization.PublicFormat.SubjectPublicKeyInfo
+        self.pem = public.public_bytes(serialization.Encoding.PEM, form)
+        self.key_id = hashlib.sha256(public.public_bytes(serialization.Encoding.DER, form)).hexdigest()
+
+    def __repr__(self) -> str:
+        return f"PublicKey({self.key_id})"
+
+    @property
+    def hint(self) -> str:
+        """How a sigstore bundle calls the key: the same digest in base64."""
+        return base64.b64encode(bytes.fromhex(self.key_id)).decode()
+
+    def verify(self, signature: bytes, data: bytes) -> None:
+        """Raises OtherKey where the signature (DER) is not this key's over the SHA-256 of `data`.
+
+        Raises SignatureInvalid for what is no key's. Of the two values of s that hold, either counts: so it
+        does for cosign.
+        """
+        if len(signature) > _MAX_SIGNATURE:
+            raise SignatureInvalid("the signature is too long to be one of P-256.")
+        try:
+            self._public.verify(signature, data, ec.ECDSA(hashes.SHA256()))
+        except InvalidSignature:
+            raise OtherKey("the signature was not made with this key over this payload.") from None
+
+
 class SigningKey:
     """A private key and what may be known of it; its private part shows in no repr."""
 
-    __slots__ = ("_private", "key_id", "public_pem")
+    __slots__ = ("_private", "public")
 
     def __init__(self, private: ec.EllipticCurvePrivateKey) -> None:
         self._private = private
-        self.public_pem = private.public_key().public_bytes(
-            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-        )
-        self.key_id = key_id(private.public_key())
+        self.public = PublicKey(private.public_key())
 
     def __repr__(self) -> str:
         return f"SigningKey({self.key_id})"
+
+    @property
+    def key_id(self) -> str:
+        """What its public part is called."""
+        return self.public.key_id
+
+    @property
+    def public_pem(self) -> bytes:
+        """Its public part in PEM."""
+        return self.public.pem
 
     def __reduce__(self) -> str:
         raise TypeError("a signing key is not to be pickled or copied")
@@ -60,18 +118,21 @@ def new_key() -> SigningKey:
     return SigningKey(ec.generate_private_key(ec.SECP256R1()))
 
 
-def load(pem: bytes) -> SigningKey:
-    """Read an unencrypted PKCS#8 or SEC1 key in PEM; raises KeyInvalid."""
-    if problem := _by_label(pem):
-        raise problem
+def load(pem: bytes, passphrase: str | None = None) -> SigningKey:
+    """Read a private key in PEM: PKCS#8 or SEC1, plain or encrypted, or cosign's own form; raises KeyInvalid.
+
+    A passphrase that a plain key does not need is no error.
+    """
     # Some of cryptography's own messages quote their input: none of them is kept, not even as a cause.
-    failure = None
-    try:
-        private = serialization.load_pem_private_key(pem, password=None)
-    except TypeError:
-        failure = _encrypted()
-    except (ValueError, UnsupportedAlgorithm):
-        failure = KeyInvalid("the signing key cannot be read: damaged, or of an unknown kind.", _NEW)
+    failure = _by_label(pem, passphrase)
+    private = None
+    if failure is None:
+        try:
+            private = _private(pem, passphrase)
+        except WrongPassphrase:
+            failure = KeyInvalid("the passphrase does not open the signing key.", _SAY_IT)
+        except (TypeError, ValueError, UnsupportedAlgorithm):
+            failure = KeyInvalid("the signing key cannot be read: damaged, or of an unknown kind.", _NEW)
     if failure:
         raise failure
     if not isinstance(private, ec.EllipticCurvePrivateKey):
@@ -81,7 +142,20 @@ def load(pem: bytes) -> SigningKey:
     return SigningKey(private)
 
 
-def load_public(pem: bytes) -> ec.EllipticCurvePublicKey:
+def _private(pem: bytes, passphrase: str | None) -> object:
+    secret = None if passphrase is None else passphrase.encode()
+    if sealed.is_sealed(pem):
+        return serialization.load_der_private_key(sealed.opened(pem, secret or b""), password=None)
+    if not _is_encrypted(pem):
+        return serialization.load_pem_private_key(pem, password=None)
+    try:
+        return serialization.load_pem_private_key(pem, password=secret)
+    except (ValueError, TypeError):
+        # That of a wrong passphrase cannot be told from that of damage.
+        raise WrongPassphrase from None
+
+
+def load_public(pem: bytes) -> PublicKey:
     """Read a public P-256 key in PEM; raises KeyInvalid."""
     fix = "Take it from GET /keys/cosign.pub, or: cosign public-key --key FILE"
     try:
@@ -90,24 +164,28 @@ def load_public(pem: bytes) -> ec.EllipticCurvePublicKey:
         raise KeyInvalid("the public key cannot be read: it is no public key in PEM.", fix) from None
     if not isinstance(public, ec.EllipticCurvePublicKey) or not isinstance(public.curve, ec.SECP256R1):
         raise KeyInvalid("the public key is not one of the curve P-256.", fix)
-    return public
+    return PublicKey(public)
 
 
-def key_id(public: ec.EllipticCurvePublicKey) -> str:
-    """What a key is called: the SHA-256 of its public part's DER, in hexadecimal."""
-    der = public.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
-    return hashlib.sha256(der).hexdigest()
+def is_public(pem: bytes) -> bool:
+    """Whether a PEM text is labelled as a public key."""
+    return b"-----BEGIN PUBLIC KEY" in pem
 
 
-def _by_label(pem: bytes) -> KeyInvalid | None:
+def is_private(pem: bytes) -> bool:
+    """Whether a PEM text is labelled as a private key, of whatever form."""
+    return b"-----BEGIN" in pem and b"PRIVATE KEY-----" in pem
+
+
+def _by_label(pem: bytes, passphrase: str | None) -> KeyInvalid | None:
     """What can be told without parsing: the usual mix-ups."""
     if not pem.strip():
         return KeyInvalid("the signing key's file is empty.", _NEW)
     if len(pem) > _MAX_PEM:
         return KeyInvalid("the signing key's file is too large for a key.", _NEW)
-    if b"-----BEGIN ENCRYPTED" in pem or b"Proc-Type: 4,ENCRYPTED" in pem:
-        return _encrypted()
-    if b"-----BEGIN PUBLIC KEY" in pem:
+    if passphrase is None and (sealed.is_sealed(pem) or _is_encrypted(pem)):
+        return KeyInvalid("the signing key is encrypted, and no passphrase is given.", _SAY_IT)
+    if is_public(pem):
         return KeyInvalid("this is a public key; signing needs the private one.", _NEW)
     if b"-----BEGIN CERTIFICATE" in pem:
         return KeyInvalid("this is a certificate; signing needs its private key.", _NEW)
@@ -116,8 +194,5 @@ def _by_label(pem: bytes) -> KeyInvalid | None:
     return None
 
 
-def _encrypted() -> KeyInvalid:
-    return KeyInvalid(
-        "the signing key is encrypted, and this release takes unencrypted keys only.",
-        "Decrypt it (openssl pkey -in KEY -out FILE), keep it 0600. Or make one: sidecargo keys new FILE",
-    )
+def _is_encrypted(pem: bytes) -> bool:
+    return b"-----BEGIN ENCRYPTED PRIVATE KEY" in pem or b"Proc-Type: 4,ENCRYPTED" in pem

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from registry.signing import cosign
+from registry.signing.keys import load_public
 from storage.digest import Digest
 from tests.crash.served import hashed
 from tests.crash.writer import Known
@@ -77,7 +78,9 @@ class Look:
         assert answer.status == 200, f"{digest} has no signature"
         (layer,) = answer.json["layers"]
         payload = self._blobs(answer.body)[layer["digest"]]
-        cosign.verify(payload, layer["annotations"][cosign.SIGNATURE], self.key, Digest.parse(digest))
+        cosign.verify(
+            payload, layer["annotations"][cosign.SIGNATURE], load_public(self.key), Digest.parse(digest)
+        )
 
     def _blobs(self, manifest: bytes) -> dict[str, bytes]:
         document, found = json.loads(manifest), {}

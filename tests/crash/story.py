@@ -7,12 +7,17 @@ import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
+from registry.publish import ours
 from registry.signing import cosign
+from registry.signing.admission import ADMITTED
+from registry.signing.bundle import BUNDLE_TYPE, SIGNED
+from registry.signing.keys import load_public, new_key
+from registry.signing.ring import KeyRing, Published
 from storage import manifest as manifests
 from storage.digest import Digest
 from storage.disk import DiskDriver
 from storage.errors import BlobUnknown, ManifestUnknown, NameUnknown
-from storage.manifest import OCI_MANIFEST
+from storage.manifest import OCI_MANIFEST, Manifest
 from storage.repositories import Repository
 from storage.store import Store
 from tests.crash.served import LIMIT, Reply, Served, hashed
@@ -21,6 +26,7 @@ from tests.registry.consumers.shapes import ATTESTATION
 from tests.registry.wasm.binary import custom
 
 A, B = "team/a", "other"
+PREDICATE_TYPE = "dev.sigstore.bundle.predicateType"
 REPOSITORIES = (A, B)
 
 Facts = Mapping[tuple[str, ...], str]
@@ -111,8 +117,8 @@ async def facts(store: Store, key: bytes) -> Facts:
         async for one in repository.digests():
             stored = await repository.get(one)
             assert hashed(stored.body, str(one))
-            await _whole(repository, stored.body)
-            found["manifest", name, str(one)] = stored.descriptor.media_type
+            manifest = await _whole(repository, stored.body)
+            found[_called(name, str(one), manifest)] = stored.descriptor.media_type
         for tag in (await repository.tags.page()).names:
             digest = str((await repository.get(tag)).digest)
             found["tag", name, tag] = digest
@@ -120,7 +126,8 @@ async def facts(store: Store, key: bytes) -> Facts:
                 assert await _signed(repository, Digest.parse(digest), key), f"{name}:{tag} is not signed"
         rows, _ = await repository.referrers.page(Digest.parse(ONE.digest))
         for row in rows:
-            found["referrer", name, str(row.digest)] = row.media_type
+            kind = row.annotations.get(PREDICATE_TYPE, str(row.digest))
+            found["referrer", name, kind] = row.media_type
     return found
 
 
@@ -148,11 +155,20 @@ async def _blob(repository: Repository, digest: str) -> bytes | None:
     return None
 
 
-async def _whole(repository: Repository, body: bytes) -> None:
+def _called(repository: str, digest: str, manifest: Manifest) -> tuple[str, ...]:
+    """What a manifest is called among the facts: a bundle holds the time, its digest is another each time."""
+    if manifest.referrer_type != BUNDLE_TYPE or manifest.subject is None:
+        return "manifest", repository, digest
+    return "bundle", repository, str(manifest.subject.digest), manifest.annotations[PREDICATE_TYPE]
+
+
+async def _whole(repository: Repository, body: bytes) -> Manifest:
     """Everything that a manifest names is there; what a delete of a blob took is not looked for."""
-    for named in manifests.parse(body, OCI_MANIFEST).blobs():
+    manifest = manifests.parse(body, OCI_MANIFEST)
+    for named in manifest.blobs():
         data = await _blob(repository, str(named.digest))
         assert data is None or len(data) == named.size
+    return manifest
 
 
 async def _signed(repository: Repository, digest: Digest, key: bytes) -> bool:
@@ -166,5 +182,8 @@ async def _signed(repository: Repository, digest: Digest, key: bytes) -> bool:
     signed = document["layers"][-1]
     payload = await _blob(repository, signed["digest"])
     assert payload is not None
-    cosign.verify(payload, signed["annotations"][cosign.SIGNATURE], key, digest)
-    return True
+    public = load_public(key)
+    cosign.verify(payload, signed["annotations"][cosign.SIGNATURE], public, digest)
+    ring = KeyRing(new_key(), (Published(public),))
+    kinds = {one.statement.kind for one in await ours.bundles(repository, digest, ring)}
+    return kinds == {SIGNED, ADMITTED}

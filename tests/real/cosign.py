@@ -7,11 +7,27 @@ from pathlib import Path
 from tests.real.process import Finished, environment, run
 from tests.real.tools import require
 
+_NO_ROOT = '{"mediaType": "application/vnd.dev.sigstore.trustedroot+json;version=0.1"}'
+
 
 def verify(reference: str, key: Path, *, generation: int = 2) -> Finished:
     """Run `cosign verify` of that generation, without a transparency log."""
-    command = [require(f"cosign{generation}"), "verify", "--key", key, "--private-infrastructure"]
-    return run(*command, "--allow-http-registry", reference, env=_env(key.parent))
+    return _checked("verify", reference, key, generation)
+
+
+def verify_attestation(reference: str, key: Path, kind: str, *, generation: int = 3) -> Finished:
+    """Run `cosign verify-attestation` of that generation for statements of that type."""
+    return _checked("verify-attestation", reference, key, generation, "--type", kind)
+
+
+def _checked(command: str, reference: str, key: Path, generation: int, *more: str) -> Finished:
+    words = [require(f"cosign{generation}"), command, "--key", key, "--insecure-ignore-tlog", *more]
+    if generation == 2:
+        # It wants one where there are bundles, though a key needs none.
+        root = key.parent / "trusted_root.json"
+        root.write_text(_NO_ROOT)
+        words += ["--trusted-root", root]
+    return run(*words, "--allow-http-registry", reference, env=_env(key.parent))
 
 
 def sign(reference: str, key: Path, *, generation: int = 2, recursive: bool = False) -> Finished:
@@ -24,9 +40,10 @@ def sign(reference: str, key: Path, *, generation: int = 2, recursive: bool = Fa
     return run(*command, "--allow-http-registry", reference, env=_env(key.parent))
 
 
-def new_key(folder: Path) -> Path:
+def new_key(folder: Path, *, generation: int = 2, passphrase: str = "") -> Path:
     """Make a key pair as `cosign generate-key-pair` does; returns its public half."""
-    done = run(require("cosign2"), "generate-key-pair", env=_env(folder), folder=folder)
+    env = _env(folder) | {"COSIGN_PASSWORD": passphrase}
+    done = run(require(f"cosign{generation}"), "generate-key-pair", env=env, folder=folder)
     assert done.code == 0, done.said
     return folder / "cosign.pub"
 

@@ -6,8 +6,15 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from pydantic import SecretStr
 
-from registry.keyring import signing_key, write_new
+from registry import keyring
+from registry.keyring import ring, rotate, signing_key, verification, verifying, write_new
+from registry.settings import Settings, values
+from registry.settings.model import Signing
+from registry.signing import keys
 from registry.signing.keys import KeyInvalid
 from storage.errors import StoreUnavailable
 from tests.real.process import environment, free_port, run
@@ -108,3 +115,127 @@ def test_the_server_says_so_and_exits_1(tmp_path: Path, content: bytes | None, m
     assert re.search(r"sidecargo keys new|Restore", line)
     assert "secret" not in done.said
     assert not content or len(content) < 50 or content[40:60].decode() not in done.said
+
+
+def test_all_that_are_named_count(tmp_path: Path) -> None:
+    """An old key may be there as its public part, and the same key twice counts once."""
+    first, second, third = (write_new(tmp_path / name) for name in ("a", "b", "c"))
+    (tmp_path / "c.pub").write_bytes(third.public_pem)
+    names = tuple(str(tmp_path / name) for name in ("a", "b", "c.pub", "c"))
+    found = ring(Signing(keys=names), None)
+    assert found.signing.key_id == first.key_id
+    assert [key.key_id for key in found] == [first.key_id, second.key_id, third.key_id]
+    assert found.published[0].since == (tmp_path / "a").stat().st_mtime
+
+
+def test_the_first_must_be_able_to_sign(tmp_path: Path) -> None:
+    (tmp_path / "a.pub").write_bytes(keys.new_key().public_pem)
+    with pytest.raises(KeyInvalid, match=r"a\.pub: this is a public key"):
+        ring(Signing(keys=(str(tmp_path / "a.pub"),)), None)
+
+
+def test_any_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+    write_new(tmp_path / "a")
+    with pytest.raises(StoreUnavailable, match=r"gone\.pub cannot be read"):
+        ring(Signing(keys=(str(tmp_path / "a"), str(tmp_path / "gone.pub"))), None)
+    (tmp_path / "odd.pub").write_bytes(b"-----BEGIN PUBLIC KEY-----\nhunter2\n-----END PUBLIC KEY-----\n")
+    with pytest.raises(KeyInvalid, match=r"odd\.pub") as refused:
+        ring(Signing(keys=(str(tmp_path / "a"), str(tmp_path / "odd.pub"))), None)
+    assert "hunter2" not in str(refused.value)
+
+
+def test_a_key_in_a_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    key = keys.new_key()
+    monkeypatch.setenv("MY_KEY", key.private_pem.decode())
+    found = ring(Signing(keys=("env://MY_KEY",)), None)
+    assert (found.signing.key_id, found.published[0].since) == (key.key_id, None)
+    monkeypatch.setenv("MY_KEY", "hunter2")
+    with pytest.raises(KeyInvalid, match="env://MY_KEY: ") as refused:
+        ring(Signing(keys=("env://MY_KEY",)), None)
+    assert "hunter2" not in str(refused.value)
+    monkeypatch.delenv("MY_KEY")
+    with pytest.raises(StoreUnavailable, match="the variable MY_KEY is not set") as unset:
+        ring(Signing(keys=("env://MY_KEY",)), None)
+    assert "hold the key in PEM" in unset.value.fix
+
+
+def test_passphrases(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    private = ec.generate_private_key(ec.SECP256R1())
+    form = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8)
+    (tmp_path / "a").write_bytes(private.private_bytes(*form, serialization.BestAvailableEncryption(b"p")))
+    named = (str(tmp_path / "a"),)
+    with pytest.raises(KeyInvalid, match="no passphrase is given"):
+        ring(Signing(keys=named), None)
+    monkeypatch.setenv("COSIGN_PASSWORD", "p")
+    assert ring(Signing(keys=named), None)
+    with pytest.raises(KeyInvalid, match="does not open"):
+        ring(Signing(keys=named, passphrase=SecretStr("other")), None)
+    monkeypatch.setenv("COSIGN_PASSWORD", "other")
+    assert ring(Signing(keys=named, passphrase=SecretStr("p")), None)
+
+
+def test_the_one_beside_the_content_is_rotated(tmp_path: Path) -> None:
+    first = ring(Signing(), tmp_path).signing
+    folder = tmp_path / "private"
+    os.utime(folder / "signing.key", (1_000_000_000, 1_000_000_000))
+    second, old = rotate(tmp_path)
+    assert (old.key_id, second.key_id != old.key_id) == (first.key_id, True)
+    found = ring(Signing(), tmp_path)
+    assert [key.key_id for key in found] == [second.key_id, first.key_id]
+    assert found.published[1].since == 1_000_000_000
+    third, _ = rotate(tmp_path)
+    assert [key.key_id for key in ring(Signing(), tmp_path)] == [third.key_id, second.key_id, first.key_id]
+    assert sorted(path.name for path in folder.iterdir()) == sorted(
+        ["signing.key", f"{first.key_id}.pub", f"{second.key_id}.pub"]
+    )
+    assert mode(folder / "signing.key") == 0o600
+    held = b"".join(path.read_bytes() for path in folder.glob("*.pub"))
+    assert b"PRIVATE" not in held
+
+
+def test_what_is_read_shows_nowhere(tmp_path: Path) -> None:
+    key = write_new(tmp_path / "a")
+    source = keyring._file(tmp_path / "a")
+    secret = key.private_pem.splitlines()[1].decode()
+    assert secret not in f"{source!r} {ring(Signing(keys=(str(tmp_path / 'a'),)), None)!r}"
+
+
+def test_keys_that_others_sign_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    one, two, three = (keys.new_key() for _ in range(3))
+    (tmp_path / "a.pub").write_bytes(one.public_pem)
+    (tmp_path / "b.key").write_bytes(two.private_pem)
+    monkeypatch.setenv("C", three.public_pem.decode())
+    found = verifying([*(str(tmp_path / name) for name in ("a.pub", "b.key", "a.pub")), "env://C"])
+    assert [key.key_id for key in found] == [one.key_id, two.key_id, three.key_id]
+    assert verifying([]) == ()
+
+
+def test_the_first_rule_that_names_a_repository_says_who_signs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(values, "everybody_may_push", lambda _: False)
+    one, two = keys.new_key(), keys.new_key()
+    for name, key in (("one", one), ("two", two)):
+        (tmp_path / name).write_bytes(key.public_pem)
+    rules = [
+        {"repositories": "prod/x", "keys": [str(tmp_path / "one"), str(tmp_path / "two")]},
+        {"repositories": "prod/**", "keys": [str(tmp_path / "two")]},
+    ]
+    keys_of = verification(Settings.model_validate({"verification": rules}))
+    found = {name: [key.key_id for key in keys_of(name)] for name in ("prod/x", "prod", "prod/a/b", "dev")}
+    both = [one.key_id, two.key_id]
+    assert found == {"prod/x": both, "prod": [two.key_id], "prod/a/b": [two.key_id], "dev": []}
+    assert verification(Settings())("prod") == ()
+    rules[1]["keys"] = [str(tmp_path / "gone")]
+    with pytest.raises(StoreUnavailable, match="gone cannot be read"):
+        verification(Settings.model_validate({"verification": rules}))
+
+
+def test_a_key_that_others_sign_with_and_cannot_be_read(tmp_path: Path) -> None:
+    with pytest.raises(StoreUnavailable, match=r"the key .*gone\.pub cannot be read") as gone:
+        verifying([str(tmp_path / "gone.pub")])
+    assert "public key in PEM" in gone.value.fix
+    (tmp_path / "odd").write_bytes(b"hunter2")
+    with pytest.raises(KeyInvalid, match=r"odd: the public key cannot be read") as odd:
+        verifying([str(tmp_path / "odd")])
+    assert "hunter2" not in str(odd.value)

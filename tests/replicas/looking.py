@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from registry.signing import cosign
 from registry.signing.cosign import SignatureInvalid
+from registry.signing.keys import load_public
 from storage.digest import Digest
 from tests.crash.served import hashed
 from tests.registry.talk import Answer
@@ -62,7 +63,12 @@ class Look:
             if payload is None:
                 return False
             with contextlib.suppress(SignatureInvalid):
-                cosign.verify(payload, layer["annotations"][cosign.SIGNATURE], self.key, Digest.parse(digest))
+                cosign.verify(
+                    payload,
+                    layer["annotations"][cosign.SIGNATURE],
+                    load_public(self.key),
+                    Digest.parse(digest),
+                )
                 return True
         raise Unexpected(f"{self.repository}: no signature of {digest} holds")
 

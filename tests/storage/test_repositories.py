@@ -361,3 +361,34 @@ async def test_when_something_was_written(repository: Repository, driver: DiskDr
         (driver.root / witness.key).unlink()
         with pytest.raises(ManifestUnknown):
             await repository.written(witness)
+
+
+async def test_remove_leaves_the_tags(repository: Repository) -> None:
+    stored = await put(repository, image(subject=SUBJECT), "v1")
+    await repository.remove(stored.digest)
+    assert (await repository.tags.page()).names == ("v1",)
+    assert (await repository.referrers.page(SUBJECT.digest))[0] == []
+    with pytest.raises(ManifestUnknown):
+        await repository.remove(stored.digest)
+
+
+async def test_what_is_done_with_a_delete_comes_before_tags_are_looked_for_again(
+    repository: Repository,
+) -> None:
+    stored = await put(repository, image(LAYER), "v1")
+
+    async def then() -> None:
+        with pytest.raises(ManifestUnknown):
+            await repository.find(stored.digest)
+        await repository.tags.put("late", stored.descriptor)
+
+    await repository.delete(stored.digest, then=then)
+    assert (await repository.tags.page()).names == ()
+
+
+async def test_whether_a_manifest_had_to_be_brought_back(repository: Repository) -> None:
+    stored = await put(repository, image(LAYER))
+    assert not await repository.stay(stored)
+    await repository.delete(stored.digest)
+    assert await repository.stay(stored)
+    assert (await repository.get(stored.digest)).body == stored.body

@@ -65,7 +65,7 @@ def test_the_kind_of_an_image_is_its_config_s(registry: Registry) -> None:
 def test_a_subject_that_is_here(registry: Registry) -> None:
     registry.push(B)
     attach(registry, "text/a", B.body)
-    assert len(rows(registry, subject=B.body)) == 1
+    assert [row["artifactType"] for row in rows(registry, subject=B.body)].count("text/a") == 1
 
 
 def test_an_index_refers_too(registry: Registry) -> None:
@@ -107,7 +107,7 @@ def test_a_row_stays_when_its_subject_goes(registry: Registry) -> None:
     registry.push(B)
     attach(registry, "text/a", B.body)
     assert registry.ask("DELETE", f"{registry.base}/manifests/{B.digest}").status == 202
-    assert len(rows(registry, subject=B.body)) == 1
+    assert [row["artifactType"] for row in rows(registry, subject=B.body)].count("text/a") == 1
 
 
 def test_rows_belong_to_one_repository(registry: Registry) -> None:

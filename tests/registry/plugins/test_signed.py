@@ -10,7 +10,9 @@ import pytest
 from registry.plugins.signed import MOST, look
 from registry.publish.signatures import Signer
 from registry.signing import cosign
+from registry.signing.admission import Admission
 from registry.signing.keys import new_key
+from registry.signing.ring import KeyRing
 from storage import manifest as manifests
 from storage.digest import Digest
 from storage.disk import DiskDriver
@@ -20,7 +22,7 @@ from storage.store import Store
 from tests.storage.content import put_blob
 
 KEY, FOREIGN = new_key(), new_key()
-PEM = KEY.public_pem.decode()
+RING = KeyRing.of(KEY)
 BODY = json.dumps(
     {
         "schemaVersion": 2,
@@ -30,6 +32,7 @@ BODY = json.dumps(
     }
 ).encode()
 DIGEST = Digest.of(BODY)
+SAID = Admission("bob", "2026-11-29T20:00:00Z", "warn", ("istio",), ("1.40",), 5, Digest.of(b"findings"))
 TAG = cosign.signature_tag(DIGEST)
 
 
@@ -44,10 +47,11 @@ async def put(repository: Repository, body: bytes) -> StoredManifest:
     return await repository.put(manifests.parse(body, ""), body, Digest.of(body))
 
 
-async def sign(repository: Repository, key: Any = KEY, digest: Digest = DIGEST) -> None:
-    signer = Signer(key, "localhost:5000")
-    begun = await signer.begin(repository, digest)
-    await signer.publish(repository, begun, await signer.store(repository, begun))
+async def sign(
+    repository: Repository, key: Any = KEY, digest: Digest = DIGEST, *, bundles: bool = False
+) -> None:
+    signed = Descriptor(OCI_MANIFEST, digest, len(BODY))
+    await Signer(KeyRing.of(key), "localhost:5000", bundles=bundles).sign(repository, signed, SAID)
 
 
 async def replaced(repository: Repository, **changes: Any) -> None:
@@ -58,13 +62,15 @@ async def replaced(repository: Repository, **changes: Any) -> None:
 
 
 async def test_nothing_is_signed(repository: Repository) -> None:
-    found = await look(repository, DIGEST, PEM)
+    found = await look(repository, DIGEST, RING)
     assert (found.ours, found.others, found.referrers) == (False, 0, ())
     assert found.to_json("why.") == {
         "signed": False,
         "key": None,
         "tag": None,
         "others": 0,
+        "bundled": False,
+        "admission": None,
         "why_not": "why.",
         "referrers": [],
     }
@@ -72,7 +78,7 @@ async def test_nothing_is_signed(repository: Repository) -> None:
 
 async def test_signed_by_us(repository: Repository) -> None:
     await sign(repository)
-    found = await look(repository, DIGEST, PEM)
+    found = await look(repository, DIGEST, RING)
     assert (found.ours, found.others, found.key, found.tag) == (True, 0, KEY.key_id, TAG)
     said = found.to_json("why.")
     assert (said["signed"], said["key"], said["why_not"]) == (True, KEY.key_id, None)
@@ -80,11 +86,11 @@ async def test_signed_by_us(repository: Repository) -> None:
 
 async def test_signed_by_others_too(repository: Repository) -> None:
     await sign(repository, FOREIGN)
-    found = await look(repository, DIGEST, PEM)
+    found = await look(repository, DIGEST, RING)
     assert (found.ours, found.others) == (False, 1)
     assert found.to_json("")["tag"] == TAG
     await sign(repository)
-    found = await look(repository, DIGEST, PEM)
+    found = await look(repository, DIGEST, RING)
     assert (found.ours, found.others) == (True, 1)
 
 
@@ -94,7 +100,7 @@ async def test_a_signature_of_another_manifest_counts_for_nothing(repository: Re
     await sign(repository, digest=Digest.of(other))
     stored = await repository.get(cosign.signature_tag(Digest.of(other)))
     await repository.tag(TAG, stored)
-    assert not (await look(repository, DIGEST, PEM)).ours
+    assert not (await look(repository, DIGEST, RING)).ours
 
 
 @pytest.mark.parametrize(
@@ -110,7 +116,7 @@ async def test_a_signature_of_another_manifest_counts_for_nothing(repository: Re
 async def test_what_does_not_hold_is_not_ours(repository: Repository, changes: dict[str, Any]) -> None:
     await sign(repository)
     await replaced(repository, **changes)
-    assert not (await look(repository, DIGEST, PEM)).ours
+    assert not (await look(repository, DIGEST, RING)).ours
 
 
 async def test_a_huge_payload_is_not_read(repository: Repository) -> None:
@@ -122,12 +128,12 @@ async def test_a_huge_payload_is_not_read(repository: Repository) -> None:
         signature = {cosign.SIGNATURE: base64.b64encode(KEY.sign(payload)).decode()}
         digest = str(Digest.of(payload))
         await replaced(repository, digest=digest, size=len(payload), annotations=signature)
-        assert (await look(repository, DIGEST, PEM)).ours is ours
+        assert (await look(repository, DIGEST, RING)).ours is ours
 
 
 async def test_a_tag_that_names_no_signatures(repository: Repository) -> None:
     await repository.tag(TAG, await repository.get(DIGEST))
-    found = await look(repository, DIGEST, PEM)
+    found = await look(repository, DIGEST, RING)
     assert (found.ours, found.others) == (False, 0)
 
 
@@ -136,6 +142,24 @@ async def test_what_refers_to_it_is_listed_up_to_a_limit(repository: Repository)
     for at in range(MOST + 5):
         document = json.loads(BODY) | {"subject": subject, "artifactType": f"application/x.{at}"}
         await put(repository, json.dumps(document).encode())
-    found = (await look(repository, DIGEST, PEM)).to_json("")["referrers"]
+    found = (await look(repository, DIGEST, RING)).to_json("")["referrers"]
     assert len(found) == MOST
     assert all(row["type"].startswith("application/x.") for row in found)
+
+
+async def test_bundles_of_ours_count_too(repository: Repository) -> None:
+    await sign(repository, bundles=True)
+    found = await look(repository, DIGEST, RING)
+    assert (found.ours, found.bundled, found.admission) == (True, True, SAID.predicate())
+    await repository.tags.delete(TAG)
+    found = await look(repository, DIGEST, RING)
+    assert (found.key, found.tag, found.bundled) == (KEY.key_id, None, True)
+    assert not (await look(repository, DIGEST, KeyRing.of(FOREIGN))).ours
+
+
+async def test_the_key_of_now_is_named_before_older_ones(repository: Repository) -> None:
+    await sign(repository, FOREIGN)
+    ring = KeyRing.of(KEY, FOREIGN.public)
+    assert (await look(repository, DIGEST, ring)).key == FOREIGN.key_id
+    await sign(repository)
+    assert (await look(repository, DIGEST, ring)).key == KEY.key_id

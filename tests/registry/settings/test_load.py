@@ -39,7 +39,7 @@ def test_flags_beat_the_environment_beats_the_file_beats_the_default(
 def test_lists_are_replaced_whole(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file.write_text("signing: {keys: [a.pem, b.pem]}\n")
     monkeypatch.setenv("SIDECARGO_SIGNING__KEYS", '["c.pem"]')
-    assert load(file).settings.signing.keys == (Path("c.pem"),)
+    assert load(file).settings.signing.keys == ("c.pem",)
 
 
 def test_the_environment_can_be_left_out(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -72,7 +72,7 @@ def test_all_that_is_wrong_is_said_at_once(file: Path, monkeypatch: pytest.Monke
         "segment and ** as a whole segment, as in team-a/*, ci/** or **",
         "s.yaml:11: limits: 4 is not a mapping of manifest, upload",
         "s.yaml:12: nothing: unknown key; allowed: server, storage, admission, signing, tags, retention, gc, "
-        "limits, timeouts",
+        "limits, timeouts, verification",
     ]
 
 

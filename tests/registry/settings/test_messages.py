@@ -37,7 +37,15 @@ TABLE = [
     pytest.param({"admission": {"rules": {}}}, "a mapping is not a list; write it as [a, b]", id="no list"),
     pytest.param({"admission": {"rules": [{}]}}, "is missing", id="missing"),
     pytest.param({"admission": {"rules": [5]}}, "5 is not a mapping of repositories, mode", id="no mapping"),
-    pytest.param({"signing": {"keys": [5]}}, "5 is not a path", id="no path"),
+    pytest.param({"signing": {"keys": [5]}}, "5 is not text", id="no path"),
+    pytest.param({"signing": {"keys": [""]}}, "'' is no file; write the path of a key", id="no key"),
+    pytest.param({"signing": {"keys": ["env://A B"]}}, "'env://A B' names no variable", id="no variable"),
+    pytest.param(
+        {"signing": {"keys": ["-----BEGIN PRIVATE KEY-----hunter2"]}},
+        "a key itself is not",
+        id="a key itself",
+    ),
+    pytest.param({"signing": {"passphrase": 4711}}, "what is there is not text", id="no passphrase"),
     pytest.param({"limits": {"upload": "x"}}, "'x' is not a size; write it as 256MB or 4MiB", id="no size"),
     pytest.param({"limits": {"upload": 0}}, "0 is too small; it is 1 at least", id="no room"),
     pytest.param({"timeouts": {"head": "5"}}, "'5' is not a duration; write it with a unit", id="no unit"),
@@ -61,3 +69,10 @@ def test_credentials_in_a_url_are_not_repeated(key: str) -> None:
         Settings.model_validate({"server": {key: "https://me:secret@example.com"}})
     assert "secret" not in said(caught.value.errors()[0])
     assert masked("see s3://id:secret@bucket/x") == "see s3://***@bucket/x"
+
+
+@pytest.mark.parametrize("signing", [{"keys": ["-----BEGIN X-----4711"]}, {"passphrase": 4711}])
+def test_secrets_are_not_repeated(signing: dict[str, object]) -> None:
+    with pytest.raises(ValidationError) as caught:
+        Settings.model_validate({"signing": signing})
+    assert "4711" not in said(caught.value.errors()[0])

@@ -56,4 +56,6 @@ def _nulls(settings: dict[str, Any]) -> dict[str, Any]:
     """The YAML has keys without a value too."""
     nothing = {"encryption": None, "kms_key": None, "storage_class": None}
     storage = settings["storage"] | {"s3": settings["storage"]["s3"] | nothing}
-    return settings | {"server": {"public_url": None} | settings["server"], "storage": storage}
+    signing = {"passphrase": None} | settings["signing"]
+    server = {"public_url": None} | settings["server"]
+    return settings | {"server": server, "storage": storage, "signing": signing}

@@ -4,20 +4,23 @@ import base64
 import json
 
 import pytest
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 
 from registry.signing.cosign import (
     CONFIG_TYPE,
     PAYLOAD_TYPE,
     SIGNATURE,
-    SignatureInvalid,
     SignatureManifest,
     payload,
     sign,
     signature_manifest,
     signature_tag,
+    signed_by,
     verify,
 )
-from registry.signing.keys import KeyInvalid, new_key
+from registry.signing.keys import SignatureInvalid, new_key
 from storage.digest import Digest
 from storage.manifest import OCI_MANIFEST, Descriptor, Manifest, parse
 
@@ -43,6 +46,9 @@ def test_the_payload_byte_for_byte() -> None:
 
 def test_the_tag() -> None:
     assert signature_tag(DIGEST) == f"sha256-{DIGEST.hex}.sig"
+    assert signed_by(signature_tag(DIGEST)) == DIGEST
+    for other in ("v1", f"sha256-{DIGEST.hex}", f"sha256-{DIGEST.hex}.att", f"sha512-{DIGEST.hex * 2}.sig"):
+        assert signed_by(other) is None
 
 
 def test_the_layer_names_and_signs_the_payload() -> None:
@@ -50,7 +56,7 @@ def test_the_layer_names_and_signs_the_payload() -> None:
     assert made.layer.media_type == PAYLOAD_TYPE
     assert made.layer.digest == Digest.of(made.payload)
     assert made.layer.size == len(made.payload)
-    verify(made.payload, made.layer.annotations[SIGNATURE], KEY.public_pem, DIGEST)
+    verify(made.payload, made.layer.annotations[SIGNATURE], KEY.public, DIGEST)
 
 
 def test_the_manifest_and_its_config() -> None:
@@ -112,8 +118,21 @@ def _signature(signed: bytes = b"") -> str:
 
 
 PAYLOAD = payload(NAME, DIGEST)
-_R_ZERO = base64.b64encode(bytes.fromhex("3006020100020101")).decode()
-_S_ZERO = base64.b64encode(bytes.fromhex("3006020101020100")).decode()
+N = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
+R, S = decode_dss_signature(KEY.sign(PAYLOAD))
+
+
+def _der(r: int, s: int) -> str:
+    return base64.b64encode(encode_dss_signature(r, s)).decode()
+
+
+_TRAILING = base64.b64encode(KEY.sign(PAYLOAD) + b"\0").decode()
+# BER: the length of the sequence in two bytes where one is enough.
+_LONG_FORM = base64.b64encode(b"\x30\x81" + KEY.sign(PAYLOAD)[1:]).decode()
+_RAW = base64.b64encode(R.to_bytes(32, "big") + S.to_bytes(32, "big")).decode()
+_OTHER_CURVE = base64.b64encode(
+    ec.generate_private_key(ec.SECP384R1()).sign(PAYLOAD, ec.ECDSA(hashes.SHA256()))
+).decode()
 _NOT_SIGNED = b'{"critical":{}}'
 _WRONG_TYPE = PAYLOAD.replace(b"cosign container", b"atomic container")
 _NESTED = b"[" * 100_000
@@ -125,8 +144,16 @@ BAD = [
     pytest.param(PAYLOAD, "", DIGEST, "not made", id="empty"),
     pytest.param(PAYLOAD, "A" * 2000, DIGEST, "too long", id="huge"),
     pytest.param(PAYLOAD, base64.b64encode(b"no DER").decode(), DIGEST, "not made", id="not DER"),
-    pytest.param(PAYLOAD, _R_ZERO, DIGEST, "not made", id="r is zero"),
-    pytest.param(PAYLOAD, _S_ZERO, DIGEST, "not made", id="s is zero"),
+    pytest.param(PAYLOAD, _der(0, 1), DIGEST, "not made", id="r is zero"),
+    pytest.param(PAYLOAD, _der(1, 0), DIGEST, "not made", id="s is zero"),
+    pytest.param(PAYLOAD, _der(N, S), DIGEST, "not made", id="r is n"),
+    pytest.param(PAYLOAD, _der(R, N), DIGEST, "not made", id="s is n"),
+    pytest.param(PAYLOAD, _der(R, S + N), DIGEST, "not made", id="s over n"),
+    pytest.param(PAYLOAD, _TRAILING, DIGEST, "not made|too long", id="a byte after it"),
+    pytest.param(PAYLOAD, _LONG_FORM, DIGEST, "not made|too long", id="BER"),
+    pytest.param(PAYLOAD, _RAW, DIGEST, "not made", id="r and s without DER"),
+    pytest.param(PAYLOAD, _OTHER_CURVE, DIGEST, "not made|too long", id="of P-384"),
+    pytest.param(PAYLOAD, _der(1 << 300, S), DIGEST, "too long", id="a huge r"),
     pytest.param(_NOT_SIGNED, _signature(_NOT_SIGNED), DIGEST, "simple signing", id="no fields"),
     pytest.param(b"[]", _signature(b"[]"), DIGEST, "simple signing", id="not an object"),
     pytest.param(b"\xff", _signature(b"\xff"), DIGEST, "simple signing", id="not JSON"),
@@ -138,11 +165,14 @@ BAD = [
 @pytest.mark.parametrize(("signed", "signature", "digest", "says"), BAD)
 def test_bad_signatures(signed: bytes, signature: str, digest: Digest, says: str) -> None:
     with pytest.raises(SignatureInvalid, match=says):
-        verify(signed, signature, KEY.public_pem, digest)
+        verify(signed, signature, KEY.public, digest)
 
 
-def test_a_foreign_key_and_no_key() -> None:
+def test_either_s_holds_as_it_does_for_cosign() -> None:
+    for s in (S, N - S):
+        verify(PAYLOAD, _der(R, s), KEY.public, DIGEST)
+
+
+def test_a_foreign_key() -> None:
     with pytest.raises(SignatureInvalid, match="not made with this key"):
-        verify(PAYLOAD, _signature(), new_key().public_pem, DIGEST)
-    with pytest.raises(KeyInvalid):
-        verify(PAYLOAD, _signature(), b"no key", DIGEST)
+        verify(PAYLOAD, _signature(), new_key().public, DIGEST)

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+import base64
 import copy
 import hashlib
 import pickle
 
 import pytest
-from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 from registry.signing.keys import KeyInvalid, load, load_public, new_key
@@ -40,7 +41,19 @@ def test_signatures_hold_and_are_the_same_each_time() -> None:
     key = new_key()
     signature = key.sign(b"text")
     assert signature == load(key.private_pem).sign(b"text")
-    load_public(key.public_pem).verify(signature, b"text", ec.ECDSA(hashes.SHA256()))
+    load_public(key.public_pem).verify(signature, b"text")
+    assert base64.b64decode(key.public.hint).hex() == key.key_id
+
+
+@pytest.mark.parametrize("form", [PKCS8, SEC1], ids=["PKCS#8", "SEC1"])
+def test_encrypted_keys_load_with_their_passphrase(form: serialization.PrivateFormat) -> None:
+    pem = KEY.private_bytes(PEM, form, LOCKED)
+    assert load(pem, "secret").public_pem == load(KEY.private_bytes(PEM, PKCS8, PLAIN)).public_pem
+    for wrong in ("", "wrong"):
+        with pytest.raises(KeyInvalid, match="passphrase does not open") as refused:
+            load(pem, wrong)
+        assert refused.value.__context__ is None
+    assert load(KEY.private_bytes(PEM, form, PLAIN), "of another key")
 
 
 OTHERS = [

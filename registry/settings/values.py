@@ -1,0 +1,166 @@
+"""What the value of a setting must look like: each of these gives it as it is kept, or says what is wrong."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BeforeValidator, SecretStr, ValidationInfo
+from pydantic_core import PydanticCustomError, PydanticKnownError
+
+from registry import patterns
+from registry.publish.policy import Mode
+from registry.releases import ENVOYS
+from storage.digest import Digest
+from storage.errors import DigestInvalid
+from storage.gc import retention
+
+Consumer = Literal["istio", "envoy", "envoy-gateway"]
+CONSUMERS: tuple[Consumer, ...] = get_args(Consumer)
+
+# Bucket naming rules of Amazon S3, and the older ones with capitals and "_"; a prefix is plain segments.
+_BUCKET_AND_PREFIX = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,254}(/(?!\.{1,2}(/|$))[A-Za-z0-9._=+-]+)*/?")
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
+
+
+def whole_number(value: Any) -> Any:
+    """A number, and not a boolean."""
+    if isinstance(value, bool):
+        raise ValueError(f"{value!r} is not a whole number")
+    return value
+
+
+def word(value: Any) -> Any:
+    """A word that YAML may have taken for a boolean."""
+    # `off` and `no` are the boolean false in YAML 1.1, and templating tools write it as `false`.
+    return "off" if value is False else value
+
+
+def no_redirect(value: Any) -> Any:
+    """`off` is none."""
+    return "none" if value is False or value == "off" else value
+
+
+def redirect(value: str, info: ValidationInfo) -> str:
+    """Redirects need content in S3."""
+    # A url that is wrong itself is not there.
+    if value != "none" and not info.data.get("url", "s3://").startswith("s3://"):
+        raise ValueError(f"{value} needs content in S3; set storage.url: s3://BUCKET/PREFIX, or write none")
+    return value
+
+
+def host(value: str) -> str:
+    """An address or the name of a host."""
+    try:
+        ipaddress.ip_address(value)
+    except ValueError:
+        if not _HOST_NAME.fullmatch(value):
+            raise ValueError(f"{value!r} is not an address; write it without scheme and port") from None
+    return value
+
+
+def public_url(value: str) -> str:
+    """How the registry is known: scheme and host."""
+    shape = "write https://HOST or http://HOST:PORT, without a path"
+    try:
+        url = urlsplit(value)
+        _ = url.port
+    except ValueError:
+        raise ValueError(f"is not a URL; {shape}") from None
+    if url.scheme not in ("http", "https") or not url.hostname or "@" in url.netloc:
+        raise ValueError(f"is not a public URL; {shape}")
+    if url.path.strip("/") or url.query or url.fragment:
+        raise ValueError(f"has a path; {shape}")
+    return f"{url.scheme}://{url.netloc}"
+
+
+def storage_url(value: str) -> str:
+    """A folder, or a place in S3."""
+    scheme, separator, rest = value.partition("://")
+    if not value or "\0" in value:
+        raise ValueError("is not a folder; write one as in ./data")
+    if separator and scheme == "s3":
+        if not _BUCKET_AND_PREFIX.fullmatch(rest):
+            raise ValueError("is no place in S3; write s3://BUCKET or s3://BUCKET/PREFIX")
+        return value.rstrip("/")
+    if separator:
+        raise ValueError(
+            f"{scheme}:// is no kind of storage; write a folder, as in ./data, or s3://BUCKET/PREFIX"
+        )
+    return value
+
+
+def envoy(value: Any) -> Any:
+    """An Envoy release that is judged for."""
+    known = f"known releases: {', '.join(ENVOYS)}"
+    if not isinstance(value, str):
+        raise ValueError(f"{value!r} is a number, and 1.40 would be 1.4: write it in quotes; {known}")
+    if value not in ENVOYS:
+        raise ValueError(f"{value!r} is no Envoy release that is judged for; {known}")
+    return value
+
+
+def digest(value: str) -> str:
+    """A digest."""
+    try:
+        return str(Digest.parse(value))
+    except DigestInvalid as error:
+        raise ValueError(str(error)) from None
+
+
+def key(value: Any) -> Any:
+    """A key's file, or the variable that holds it."""
+    if isinstance(value, Path):
+        return str(value)
+    # Never quoted: it may be the key itself.
+    if isinstance(value, str) and "-----" in value:
+        raise PydanticCustomError("secret", "a key itself is not written here; write its file, or env://NAME")
+    if isinstance(value, str) and value.startswith("env://") and not _VARIABLE.fullmatch(value[6:]):
+        raise ValueError(f"{value!r} names no variable; write env://NAME")
+    if value == "":
+        raise ValueError("is no file; write the path of a key, or env://NAME")
+    return value
+
+
+def secret(value: Any) -> Any:
+    """Text that is never quoted."""
+    if not isinstance(value, str | SecretStr):  # never quoted
+        raise PydanticCustomError("secret", "what is there is not text; write it in quotes")
+    return value
+
+
+def some(value: tuple[str, ...]) -> tuple[str, ...]:
+    """One entry at least."""
+    # After the entries: pydantic's own rule counts only those that are right.
+    if not value:
+        raise PydanticKnownError("too_short", {"field_type": "Tuple", "min_length": 1, "actual_length": 0})
+    return value
+
+
+def everybody_may_push(others: Mapping[str, Any]) -> bool:
+    """Whether nothing in the other settings says who may push."""
+    return not getattr(others.get("access"), "rules", ())
+
+
+def held_back(value: tuple[Any, ...], info: ValidationInfo) -> tuple[Any, ...]:
+    """Holding something back from who may not push needs somebody who may not."""
+    if value and everybody_may_push(info.data):
+        raise ValueError(
+            "it holds images back from who may not push, and without access rules everybody may: "
+            "write access: {rules: …}, or take verification out"
+        )
+    return value
+
+
+WholeNumber = Annotated[int, BeforeValidator(whole_number)]
+ModeWord = Annotated[Mode, BeforeValidator(word)]
+Consumers = Annotated[tuple[Consumer, ...], AfterValidator(some)]
+Envoys = Annotated[tuple[Annotated[str, BeforeValidator(envoy)], ...], AfterValidator(some)]
+Keys = tuple[Annotated[str, BeforeValidator(key)], ...]
+Repositories = Annotated[str, AfterValidator(patterns.validated)]
+TagPatterns = tuple[Annotated[str, AfterValidator(retention.validated)], ...]
