@@ -168,7 +168,7 @@ class Uploads:
                 raise _other_content(digest, running)
 
         if size is not None and size <= SMALL:
-            await blobs.keep(digest, b"".join([piece async for piece in proven()]))
+            await blobs.put(digest, b"".join([piece async for piece in proven()]))
             return size
         stored = await self._driver.put_stream(paths.blob(digest), proven())
         await blobs.link(digest, stored)
@@ -196,7 +196,7 @@ class Uploads:
     async def _publish(self, session: Session, digest: Digest, running: Running, blobs: Blobs) -> None:
         if running.small is not None:
             await together(
-                self._driver.publish(session.key, None, running.size), blobs.keep(digest, running.small)
+                self._driver.publish(session.key, None, running.size), blobs.put(digest, running.small)
             )
             return
         link = partial(blobs.link, digest, running.size)

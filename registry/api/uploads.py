@@ -84,7 +84,7 @@ async def _mount(call: Call, digest: Digest) -> bool:
     source = call.query("from")
     try:
         if source is None:
-            await call.repository.blobs.link(digest, await call.services.store.proven_size(digest))
+            await call.services.store.mount(digest, call.repository.blobs)
         else:
             found = await call.services.store.repository(names.repository(source)).blobs.find(digest)
             await call.repository.blobs.mount(found)
