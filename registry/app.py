@@ -84,6 +84,7 @@ def wire(settings: Settings, supervisor: int | None = None) -> tuple[Starlette, 
     examiner = Examiner(inspectors, Foresight(ahead), _spool_in(temp))
     publisher = Publisher(examiner, signer, settings.policy)
     services = Services(
+        rules=settings.access.rights,
         store=store,
         pulls=_store(settings, place.pulls),
         publisher=publisher,

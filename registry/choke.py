@@ -10,7 +10,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route as StarletteRoute
 
-from registry.access.rights import Principal, allowed
+from registry.access.principal import Principal
 from registry.api import errors
 from registry.api.call import Call, Services
 from registry.routes import Route
@@ -70,7 +70,7 @@ def _admitted(row: Route, services: Services, request: Request) -> Call:
     # A HEAD may name what another server has removed within the second: a manifest's PUT looks again.
     store = services.pulls if request.method in _READING else services.store
     repository = store.repository(name) if name is not None else None
-    if not allowed(principal, row.right, name):
+    if not services.rules.allow(principal, row.right, name):
         raise Denied(
             f"without access rules, {row.right.value} is allowed from the registry's own machine only.",
             fix="Send the request from there.",

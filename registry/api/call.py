@@ -9,7 +9,9 @@ from urllib.parse import urlencode
 
 from starlette.requests import Request
 
-from registry.access.rights import Principal
+from registry.access.principal import Principal
+from registry.access.rights import Right
+from registry.access.rules import Rules
 from registry.api.bodies import Bodies
 from registry.hot.flights import Flights
 from registry.metrics import Metrics
@@ -51,12 +53,13 @@ class Answers(Protocol):
 class Services:
     """What the resources work with.
 
-    `store` asks where content is kept, `pulls` may have seen it a moment ago. `ring` are the keys that sign
-    and signed; `public_url` is how the registry is known from outside, "" where that is not said;
-    `remembered` is the memory in front of a store that has one; `locates` tells where clients fetch large
-    blobs themselves, if they are to.
+    `rules` say who may do what. `store` asks where content is kept, `pulls` may have seen it a moment ago.
+    `ring` are the keys that sign and signed; `public_url` is how the registry is known from outside, ""
+    where that is not said; `remembered` is the memory in front of a store that has one; `locates` tells
+    where clients fetch large blobs themselves, if they are to.
     """
 
+    rules: Rules
     store: Store
     pulls: Store
     publisher: Publisher
@@ -85,6 +88,10 @@ class Call:
         """The repository of a route that has one in its path."""
         assert self.named is not None
         return self.named
+
+    def may(self, right: Right) -> bool:
+        """Whether whoever asks has this right, too, in the call's repository."""
+        return self.services.rules.allow(self.principal, right, self.repository.name)
 
     @property
     def path(self) -> bytes:

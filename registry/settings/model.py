@@ -18,6 +18,8 @@ from pydantic import (
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from registry import patterns
+from registry.access.rights import Right
+from registry.access.rules import Rule, Rules
 from registry.publish.policy import Policy
 from registry.releases import NEWEST
 from registry.settings import values
@@ -26,9 +28,11 @@ from registry.settings.values import (
     CONSUMERS,
     Consumers,
     Envoys,
+    May,
     ModeWord,
     Repositories,
     TagPatterns,
+    Who,
     WholeNumber,
 )
 from storage.digest import Digest
@@ -177,6 +181,28 @@ class GarbageCollection(Section):
     interval: Duration = duration("24h")
 
 
+class AccessRule(Section):
+    """Gives rights in some repositories to some; rules take nothing away."""
+
+    repositories: Repositories
+    who: Who
+    may: May
+
+
+class Access(Section):
+    """Who is known, and who may do what."""
+
+    rules: tuple[AccessRule, ...] = ()
+
+    @property
+    def rights(self) -> Rules:
+        """The rules, to be asked."""
+        return Rules(
+            Rule(rule.repositories, frozenset(rule.who), frozenset(map(Right, rule.may)))
+            for rule in self.rules
+        )
+
+
 class Limits(Section):
     """How large things may be."""
 
@@ -205,6 +231,7 @@ class Settings(BaseSettings):
     tags: Tags = Tags()
     retention: tuple[RetentionRule, ...] = ()
     gc: GarbageCollection = GarbageCollection()
+    access: Access = Access()
     limits: Limits = Limits()
     timeouts: Timeouts = Timeouts()
 

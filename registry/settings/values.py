@@ -12,6 +12,8 @@ from pydantic import AfterValidator, BeforeValidator, SecretStr, ValidationInfo
 from pydantic_core import PydanticCustomError, PydanticKnownError
 
 from registry import patterns
+from registry.access import principal
+from registry.access.rights import GRANTED
 from registry.publish.policy import Mode
 from registry.releases import ENVOYS
 from storage.digest import Digest
@@ -133,6 +135,13 @@ def secret(value: Any) -> Any:
     return value
 
 
+def right(value: Any) -> Any:
+    """A right that a rule can give."""
+    if value not in (allowed := [right.value for right in GRANTED]):
+        raise ValueError(f"{value!r} is no right; allowed: {', '.join(allowed)}")
+    return value
+
+
 def some(value: tuple[str, ...]) -> tuple[str, ...]:
     """One entry at least."""
     # After the entries: pydantic's own rule counts only those that are right.
@@ -147,3 +156,5 @@ Consumers = Annotated[tuple[Consumer, ...], AfterValidator(some)]
 Envoys = Annotated[tuple[Annotated[str, BeforeValidator(envoy)], ...], AfterValidator(some)]
 Repositories = Annotated[str, AfterValidator(patterns.validated)]
 TagPatterns = tuple[Annotated[str, AfterValidator(retention.validated)], ...]
+Who = Annotated[tuple[Annotated[str, AfterValidator(principal.validated)], ...], AfterValidator(some)]
+May = Annotated[tuple[Annotated[str, BeforeValidator(right)], ...], AfterValidator(some)]
