@@ -9,7 +9,7 @@ import os
 import socket
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -19,14 +19,19 @@ from starlette.applications import Starlette
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from registry import choke, chores, keyring, storages, workers
+from registry.access.seal import Seal
 from registry.api import errors
 from registry.api.bodies import Bodies
 from registry.api.call import Services
 from registry.chores import Chore
-from registry.hot.cache import HotCache
+from registry.hot.cache import EVERYBODY, HotCache
 from registry.hot.flights import Flights
 from registry.hot.patience import Patience
 from registry.hot.protocol import hot_protocol
+from registry.login.audiences import Audiences
+from registry.login.challenges import Challenges
+from registry.login.door import Door
+from registry.login.userfile import UserFile
 from registry.metrics import SHARED_FOLDER, Metrics
 from registry.publish.examiner import Examiner
 from registry.publish.foresight import Foresight
@@ -45,7 +50,6 @@ _log = logging.getLogger("sidecargo")
 
 _SWEEP_EVERY = 3600.0
 _COUNT_EVERY = 1.0
-_EVERYBODY = "everybody"
 
 
 def serve(settings: Settings) -> int:
@@ -83,8 +87,12 @@ def wire(settings: Settings, supervisor: int | None = None) -> tuple[Starlette, 
     signer = Signer(ring, known_as(settings), bundles=settings.signing.bundles)
     examiner = Examiner(inspectors, Foresight(ahead), _spool_in(temp))
     publisher = Publisher(examiner, signer, settings.policy)
+    seen = Audiences(Seal())
+    door = _door(settings, seen)
     services = Services(
         rules=settings.access.rights,
+        door=door,
+        challenges=Challenges(known_url(settings)),
         store=store,
         pulls=_store(settings, place.pulls),
         publisher=publisher,
@@ -106,7 +114,7 @@ def wire(settings: Settings, supervisor: int | None = None) -> tuple[Starlette, 
     ]
     if supervisor is not None:
         beside.append(Chore(_COUNT_EVERY, partial(workers.leave_with, supervisor)))
-    to_close = (publisher.close, inspectors.close, ahead.close, place.close)
+    to_close = (publisher.close, inspectors.close, ahead.close, door.close, place.close)
     app = Starlette(
         routes=choke.guarded(ROUTES, services),
         exception_handlers=errors.HANDLERS,
@@ -119,7 +127,9 @@ def wire(settings: Settings, supervisor: int | None = None) -> tuple[Starlette, 
         min_rate=timeouts.body_rate,
         stall_seconds=timeouts.stall.total_seconds(),
     )
-    return app, hot_protocol(cache, place.peek, lambda _: _EVERYBODY, patience)
+    # Who is known to nobody is not told from others by what is shown.
+    identify = (lambda _: EVERYBODY) if door.is_open else seen.identify
+    return app, hot_protocol(cache, place.peek, identify, patience, seen.seal)
 
 
 @contextlib.asynccontextmanager
@@ -163,8 +173,19 @@ def known_as(settings: Settings) -> str:
     return f"[{host}]:{settings.server.port}" if ":" in host else f"{host}:{settings.server.port}"
 
 
+def known_url(settings: Settings) -> str:
+    """The URL under which the registry is known from outside."""
+    return settings.server.public_url or f"http://{known_as(settings)}"
+
+
+def _door(settings: Settings, seen: Audiences) -> Door:
+    access = settings.access
+    users = UserFile(Path(access.htpasswd) if access.htpasswd else None, access.known_robots)
+    return Door(users, seen, is_open=not access.is_used)
+
+
 class _HotAnswers:
-    """The hot path's cache as the resources see it: without access rules, everybody may pull."""
+    """The hot path's cache as the resources see it."""
 
     def __init__(self, cache: HotCache, store: Peek) -> None:
         self._cache = cache
@@ -172,15 +193,22 @@ class _HotAnswers:
         self.largest = cache.largest
         self.holds = cache.holds
 
-    def offer(self, path: bytes, headers: list[tuple[bytes, bytes]], body: bytes, witness: Witness) -> None:
-        self._cache.offer(path, _EVERYBODY, headers, body, witness)
+    def offer(
+        self,
+        path: bytes,
+        audience: Hashable,
+        headers: list[tuple[bytes, bytes]],
+        body: bytes,
+        witness: Witness,
+    ) -> None:
+        self._cache.offer(path, audience, headers, body, witness)
 
-    def known(self, path: bytes, witness: Witness) -> bytes | None:
-        entry = self._cache.find((path, _EVERYBODY))
+    def known(self, path: bytes, audience: Hashable, witness: Witness) -> bytes | None:
+        entry = self._cache.find((path, audience))
         return entry.body if entry is not None and entry.witness == witness else None
 
-    def last(self, path: bytes) -> tuple[list[tuple[bytes, bytes]], bytes] | None:
-        entry = self._cache.find((path, _EVERYBODY))
+    def last(self, path: bytes, audience: Hashable) -> tuple[list[tuple[bytes, bytes]], bytes] | None:
+        entry = self._cache.find((path, audience))
         if entry is None or not entry.witness.holds(self._store):
             return None
         return entry.header_list(), entry.body
@@ -210,7 +238,7 @@ async def _lifespan(
 
 def _what_next(settings: Settings) -> str:
     host = known_as(settings)
-    url = settings.server.public_url or f"http://{host}"
+    url = known_url(settings)
     return f"""\
 Sidecargo serves {url}, content in {settings.storage.url}
   push  docker push {host}/team/wasm:v1      an image FROM scratch with COPY main.wasm ./plugin.wasm

@@ -7,6 +7,7 @@ again.
 
 from __future__ import annotations
 
+import hashlib
 import re
 import uuid
 from collections import OrderedDict
@@ -28,6 +29,7 @@ from storage.together import together
 
 _REMEMBERED = 1024
 _ID = re.compile(r"sha(?:256|512)-[0-9a-f]{32}")
+_BOUND = 12  # digits of an id that are a print of the others and of the owner
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,29 +48,34 @@ class Session:
 
 
 class Uploads:
-    """All sessions of a store; each is bound to the repository that began it."""
+    """All sessions of a store; each is bound to its repository and to its owner, whoever began it.
+
+    Its id says whose it is, so no process has to be asked; the id of one that is there cannot be made to say
+    somebody else, for then it is not the one that is there.
+    """
 
     def __init__(self, driver: Driver, limit: int) -> None:
         self._driver = driver
         self._limit = limit
         self._running: OrderedDict[str, Running] = OrderedDict()
 
-    async def start(self, repository: str, algorithm: str = "sha256") -> Session:
+    async def start(self, repository: str, algorithm: str = "sha256", *, owner: str = "") -> Session:
         """Begin a session; raises DigestInvalid for an algorithm that is not known."""
-        session = Session(f"{algorithm}-{uuid.uuid4().hex}", repository, 0, algorithm)
+        session = Session(f"{algorithm}-{_bound(uuid.uuid4().hex, owner)}", repository, 0, algorithm)
         self._remember(session, Running(hasher(algorithm)))
         await self._driver.stage(session.key)
         return session
 
-    async def find(self, repository: str, upload: str, *, surely: bool = False) -> Session:
-        """Where a session stands; raises BlobUploadUnknown, also when it is another repository's.
+    async def find(self, repository: str, upload: str, *, owner: str = "", surely: bool = False) -> Session:
+        """Where a session stands; raises BlobUploadUnknown, also when it is another repository's or owner's.
 
         What this process did last is not asked for again, unless it has to be said `surely`: another one may
         have added to it since, which is seen when more is added, or it is finished.
         """
-        if not _ID.fullmatch(upload):
+        algorithm, _, number = upload.partition("-")
+        if not _ID.fullmatch(upload) or _bound(number, owner) != number:
             raise _unknown(upload)
-        session = Session(upload, repository, 0, upload.partition("-")[0])
+        session = Session(upload, repository, 0, algorithm)
         if not surely and (running := self._running.get(session.key)):
             return replace(session, offset=running.size)
         try:
@@ -190,6 +197,11 @@ class Uploads:
         self._running[session.key] = running
         while len(self._running) > _REMEMBERED:
             self._running.popitem(last=False)
+
+
+def _bound(number: str, owner: str) -> str:
+    chance = number[:-_BOUND]
+    return chance + hashlib.sha256(f"{chance} {owner}".encode()).hexdigest()[:_BOUND]
 
 
 def _unknown(upload: str) -> BlobUploadUnknown:

@@ -25,7 +25,7 @@ FLOORS = {
     "publishing": "registry.publish",
     "artifacts": "registry.console registry.client registry.artifacts",
     "HTTP": "registry.api registry.hot registry.plugins registry.web registry.ops registry.routes "
-    "registry.choke registry.metrics",
+    "registry.choke registry.metrics registry.login",
     "composition": "registry.settings registry.storages registry.keyring registry.workers registry.heap "
     "registry.chores registry.app registry.cli registry.__main__",
 }
@@ -49,7 +49,9 @@ PLACES = {
     "uvicorn": {"HTTP", "composition"},
     "jinja2": {"registry.web"},
     "click": {"registry.cli", "registry.console"},
+    "bcrypt": {"registry.access"},
     "cryptography": {"registry.signing"},
+    "jwt": {"registry.access"},
     "httptools": {"registry.hot"},
     "sqlite3": {"storage.fsck", "storage.gc"},
     "prometheus_client": {"registry.metrics", "registry.ops"},

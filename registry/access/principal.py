@@ -38,12 +38,14 @@ class Principal:
     """Who asks: a name (`user:alice`, `robot:deploy`; "" is anonymous) and the address of the connection.
 
     The address is "" where it is not known. `scopes` is what a token is limited to; None: nothing limits.
+    `proof` is a print of what the credential was held against.
     """
 
     name: str
     address: str
     groups: frozenset[str] = frozenset()
     scopes: frozenset[Scope] | None = None
+    proof: str = ""
 
     @property
     def known_as(self) -> frozenset[str]:
@@ -51,6 +53,11 @@ class Principal:
         if not self.name:
             return frozenset((ANONYMOUS,))
         return frozenset((ANONYMOUS, AUTHENTICATED, self.name, *(f"{GROUP}{name}" for name in self.groups)))
+
+    @property
+    def has_logged_in(self) -> bool:
+        """Whether it has shown anything, be it a token that is for everybody."""
+        return bool(self.name) or self.scopes is not None
 
     @property
     def is_local(self) -> bool:

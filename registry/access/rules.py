@@ -29,7 +29,8 @@ class Rules:
     """All rules of a registry; they only give, so their order has no meaning.
 
     Without any, everybody may pull and push, and delete and administer from the registry's own machine.
-    What a token is limited to takes away from what the rules give, and never adds to it.
+    What a token is limited to takes away from what the rules give its holder, and never adds to it; what
+    everybody may do stays.
     """
 
     def __init__(self, rules: Iterable[Rule] = ()) -> None:
@@ -53,7 +54,7 @@ class Rules:
         if right in _ALWAYS:
             return True
         if principal.scopes is not None and not _covered(principal.scopes, right, repository):
-            return False
+            return self.allow(Principal("", principal.address), right, repository)
         if not self.given:
             return right in _FOR_ALL or principal.is_local
         known_as = principal.known_as
@@ -73,17 +74,16 @@ class Rules:
         return self.allow(_NOBODY, right, repository)
 
     def may_list(self, principal: Principal) -> bool:
-        """Whether the principal may pull anything, so that a listing of that means something."""
-        if principal.scopes is not None and LISTING not in principal.scopes:
-            return False
-        known_as = principal.known_as
-        return not self.given or any(
-            Right.PULL in rule.may and not rule.who.isdisjoint(known_as) for rule in self._rules
+        """Whether a listing is for the principal: it is for all who are known, however little it shows."""
+        return (
+            not self.given
+            or bool(_lists(principal).name)
+            or any(Right.PULL in rule.may and ANONYMOUS in rule.who for rule in self._rules)
         )
 
     def shows(self, principal: Principal, repository: str) -> bool:
-        """Whether a listing shows the repository to whoever `may_list`."""
-        return self.allow(replace(principal, scopes=None), Right.PULL, repository)
+        """Whether a listing shows the repository to the principal."""
+        return self.allow(_lists(principal), Right.PULL, repository)
 
     def granted(self, principal: Principal, asked: Iterable[Scope]) -> frozenset[Scope]:
         """Of the scopes that a token is asked for, exactly what the principal has."""
@@ -98,6 +98,13 @@ class Rules:
             if rights:
                 granted.add(Scope(scope.repository, rights))
         return frozenset(granted)
+
+
+def _lists(principal: Principal) -> Principal:
+    """For whom a listing is made: a token that is not for listings is as good as none."""
+    if principal.scopes is not None and LISTING not in principal.scopes:
+        return Principal("", principal.address)
+    return replace(principal, scopes=None)
 
 
 def _covered(scopes: Iterable[Scope], right: Right, repository: str | None) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Hashable
 from dataclasses import dataclass
 from typing import Protocol
 from urllib.parse import urlencode
@@ -13,14 +13,17 @@ from registry.access.principal import Principal
 from registry.access.rights import Right
 from registry.access.rules import Rules
 from registry.api.bodies import Bodies
+from registry.hot.cache import EVERYBODY
 from registry.hot.flights import Flights
+from registry.login.challenges import Challenges
+from registry.login.door import Door
 from registry.metrics import Metrics
 from registry.publish.examiner import Examiner
 from registry.publish.publisher import Publisher
 from registry.signing.ring import KeyRing
 from storage import names
 from storage.digest import Digest
-from storage.driver import Locates, Witness
+from storage.driver import Locates, Page, Witness
 from storage.errors import DigestInvalid, PageInvalid, SizeInvalid
 from storage.remembered import Remembered
 from storage.repositories import Repository
@@ -39,13 +42,20 @@ class Answers(Protocol):
     def holds(self, size: int) -> bool:
         """Whether a body of so many bytes fits into the memory that is given."""
 
-    def offer(self, path: bytes, headers: list[tuple[bytes, bytes]], body: bytes, witness: Witness) -> None:
-        """Remember the answer 200 to a GET of `path`, for as long as the witness holds."""
+    def offer(
+        self,
+        path: bytes,
+        audience: Hashable,
+        headers: list[tuple[bytes, bytes]],
+        body: bytes,
+        witness: Witness,
+    ) -> None:
+        """Remember the answer 200 to a GET of `path` for whom it was decided, while the witness holds."""
 
-    def known(self, path: bytes, witness: Witness) -> bytes | None:
+    def known(self, path: bytes, audience: Hashable, witness: Witness) -> bytes | None:
         """The body of the answer to a GET of `path` that this witness makes true, if it is remembered."""
 
-    def last(self, path: bytes) -> tuple[list[tuple[bytes, bytes]], bytes] | None:
+    def last(self, path: bytes, audience: Hashable) -> tuple[list[tuple[bytes, bytes]], bytes] | None:
         """Headers and body of the answer to a GET of `path` whose witness holds, if it is remembered."""
 
 
@@ -53,13 +63,16 @@ class Answers(Protocol):
 class Services:
     """What the resources work with.
 
-    `rules` say who may do what. `store` asks where content is kept, `pulls` may have seen it a moment ago.
-    `ring` are the keys that sign and signed; `public_url` is how the registry is known from outside, ""
-    where that is not said; `remembered` is the memory in front of a store that has one; `locates` tells
-    where clients fetch large blobs themselves, if they are to.
+    `rules` say who may do what, the `door` who asks, `challenges` how a login is asked for. `store` asks
+    where content is kept, `pulls` may have seen it a moment ago. `ring` are the keys that sign and signed;
+    `public_url` is how the registry is known from outside, "" where that is not said; `remembered` is the
+    memory in front of a store that has one; `locates` tells where clients fetch large blobs themselves, if
+    they are to.
     """
 
     rules: Rules
+    door: Door
+    challenges: Challenges
     store: Store
     pulls: Store
     publisher: Publisher
@@ -76,12 +89,16 @@ class Services:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One request. The repository of its path is there as a value; its name is well-formed."""
+    """One request. The repository of its path is there as a value; its name is well-formed.
+
+    `audience` is for whom its answer may be remembered.
+    """
 
     request: Request
     services: Services
     principal: Principal
     named: Repository | None
+    audience: Hashable = EVERYBODY
 
     @property
     def repository(self) -> Repository:
@@ -92,6 +109,20 @@ class Call:
     def may(self, right: Right) -> bool:
         """Whether whoever asks has this right, too, in the call's repository."""
         return self.services.rules.allow(self.principal, right, self.repository.name)
+
+    async def visible(self, *, after: str, limit: int) -> Page:
+        """A part of the names of the repositories that whoever asks may pull, in byte order."""
+        rules, catalog = self.services.rules, self.services.pulls.catalog
+        if not rules.given:
+            return await catalog(after=after, limit=limit)
+        found: list[str] = []
+        more = True
+        while more and len(found) <= limit:
+            page = await catalog(after=after, limit=MAX_PAGE)
+            found += (name for name in page.names if rules.shows(self.principal, name))
+            more = page.more
+            after = page.names[-1] if page.names else after
+        return Page(tuple(found[:limit]), len(found) > limit)
 
     @property
     def path(self) -> bytes:

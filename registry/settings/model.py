@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import date
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -19,6 +20,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from registry import patterns
 from registry.access.rights import Right
+from registry.access.robots import Robot
 from registry.access.rules import Rule, Rules
 from registry.publish.policy import Policy
 from registry.releases import NEWEST
@@ -31,6 +33,7 @@ from registry.settings.values import (
     May,
     ModeWord,
     Repositories,
+    Secrets,
     TagPatterns,
     Who,
     WholeNumber,
@@ -189,10 +192,30 @@ class AccessRule(Section):
     may: May
 
 
+class RobotSettings(Section):
+    """A robot: what logs in without a person."""
+
+    name: Annotated[str, AfterValidator(values.name)]
+    secrets: Secrets
+    expires: Annotated[date, BeforeValidator(values.day)] | None = None
+
+
 class Access(Section):
     """Who is known, and who may do what."""
 
+    htpasswd: Annotated[str, AfterValidator(values.file)] | None = None
+    robots: tuple[RobotSettings, ...] = ()
     rules: tuple[AccessRule, ...] = ()
+
+    @property
+    def is_used(self) -> bool:
+        """Whether it matters who asks."""
+        return bool(self.htpasswd or self.robots or self.rules)
+
+    @property
+    def known_robots(self) -> tuple[Robot, ...]:
+        """The robots, as they log in."""
+        return tuple(Robot(one.name, one.secrets, one.expires) for one in self.robots)
 
     @property
     def rights(self) -> Rules:

@@ -96,7 +96,8 @@ def test_a_token_takes_away_and_never_adds() -> None:
     assert not rules.allow(limited, Right.PULL, "team-a/y")
     assert not rules.allow(limited, Right.PUSH, "team-b")
     assert not rules.allow(user("alice", scopes=""), Right.PULL, "team-a/x")
-    assert not Rules().allow(user("alice", scopes=""), Right.PULL, "team-a/x")
+    assert rules.allow(user("alice", scopes=""), Right.PULL, "team-a/x/public"), "as everybody"
+    assert Rules().allow(user("alice", scopes=""), Right.PULL, "team-a/x")
     assert rules.allow(user("alice", scopes=""), Right.OPEN, None)
 
 
@@ -109,14 +110,17 @@ def test_a_token_gets_exactly_what_there_is() -> None:
     }
     public = parse(["repository:team-a/x/public:pull,push repository:team-a/x:pull"])
     assert rules.granted(HERE, public) == {Scope("team-a/x/public", frozenset({Right.PULL}))}
-    assert Rules([rule("a", "user:alice", "push")]).granted(user("alice"), [LISTING]) == frozenset()
+    assert Rules(GIVEN[:1]).granted(HERE, [LISTING]) == frozenset()
 
 
 def test_listings() -> None:
     rules = Rules(GIVEN[:2])
     assert rules.may_list(HERE) and rules.may_list(user("alice"))
     assert not Rules(GIVEN[:1]).may_list(HERE)
-    assert not rules.may_list(user("alice", scopes="repository:team-a/x:pull"))
+    assert Rules(GIVEN[:1]).may_list(user("bob")), "it is empty"
+    assert not Rules(GIVEN[:1]).may_list(user("alice", scopes="repository:team-a/x:pull"))
+    limited = user("alice", scopes="repository:team-a/x:pull")
+    assert rules.shows(limited, "team-a/x/public") and not rules.shows(limited, "team-a/x")
     listing = user("alice", scopes="registry:catalog:*")
     assert rules.may_list(listing)
     assert [name for name in ("team-a/x", "team-a/x/public", "b") if rules.shows(listing, name)] == [
