@@ -31,7 +31,7 @@ KNOWN = {
 WRONG = {
     "a stranger": stranger,
     "a robot that expired": lambda: basic("gone", SECRET),
-    "a robot's secret as a user": lambda: basic("idle2", SECRET),
+    "the secret of another robot": lambda: stranger(SECRET),
     "no base64": lambda: {"Authorization": "Basic !"},
     "no token": lambda: {"Authorization": "Bearer x.y.z"},
     "another scheme": lambda: {"Authorization": "Digest a=b"},
