@@ -18,8 +18,9 @@ from urllib.parse import urlsplit
 from starlette.applications import Starlette
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from registry import choke, chores, keyring, storages, workers
+from registry import choke, chores, keyring, storages, warnings, workers
 from registry.access.seal import Seal
+from registry.access.tokens import TokenKeyInvalid, Tokens
 from registry.api import errors
 from registry.api.bodies import Bodies
 from registry.api.call import Services
@@ -58,13 +59,16 @@ def serve(settings: Settings) -> int:
     try:
         root = asyncio.run(storages.prepared(settings))
         keyring.ring(settings.signing, root)
+        _door(settings, Audiences(Seal()), root)
         listeners = _listen(settings.server)
-    except (StoreError, KeyInvalid, OSError) as error:
+    except (StoreError, KeyInvalid, TokenKeyInvalid, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     port = listeners[0].getsockname()[1]
     settings = settings.model_copy(update={"server": settings.server.model_copy(update={"port": port})})
     print(_what_next(settings), file=sys.stderr, flush=True)
+    for warning in warnings.of(settings.access, settings.server):
+        _log.warning("%s", warning)
     # On disk it is beside the content, where it is swept if it is left behind.
     beside = root / "temp" if root else None
     with tempfile.TemporaryDirectory(prefix="metrics-", dir=beside) as counts:
@@ -88,11 +92,11 @@ def wire(settings: Settings, supervisor: int | None = None) -> tuple[Starlette, 
     examiner = Examiner(inspectors, Foresight(ahead), _spool_in(temp))
     publisher = Publisher(examiner, signer, settings.policy)
     seen = Audiences(Seal())
-    door = _door(settings, seen)
+    door = _door(settings, seen, place.folder)
     services = Services(
         rules=settings.access.rights,
         door=door,
-        challenges=Challenges(known_url(settings)),
+        challenges=Challenges(known_url(settings), door.tokens.service if door.tokens else ""),
         store=store,
         pulls=_store(settings, place.pulls),
         publisher=publisher,
@@ -178,10 +182,16 @@ def known_url(settings: Settings) -> str:
     return settings.server.public_url or f"http://{known_as(settings)}"
 
 
-def _door(settings: Settings, seen: Audiences) -> Door:
+def _door(settings: Settings, seen: Audiences, root: Path | None) -> Door:
+    """Raises StoreUnavailable and TokenKeyInvalid for a key, OSError for a users' file."""
     access = settings.access
     users = UserFile(Path(access.htpasswd) if access.htpasswd else None, access.known_robots)
-    return Door(users, seen, is_open=not access.is_used)
+    tokens = None
+    if access.tokens.is_on:
+        key = keyring.token_key(access.tokens.key, root)
+        lifetime = access.tokens.lifetime.total_seconds()
+        tokens = Tokens(key, known_url(settings), known_as(settings), lifetime)
+    return Door(users, seen, tokens, is_open=not access.is_used)
 
 
 class _HotAnswers:

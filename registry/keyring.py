@@ -21,6 +21,7 @@ from storage.errors import StoreUnavailable
 from storage.files import sync_folder
 
 MADE = "signing.key"
+MADE_FOR_TOKENS = "tokens.key"
 FOLDER = "private"
 _FROM_ENVIRONMENT = "env://"
 _COSIGN_PASSPHRASE = "COSIGN_PASSWORD"  # noqa: S105 - its name
@@ -54,6 +55,27 @@ def ring(signing: Signing, root: Path | None) -> KeyRing:
 def signing_key(named: Sequence[Path], root: Path | None) -> SigningKey:
     """The key that signs, by the same rules; raises as `ring` does."""
     return ring(Signing(keys=tuple(map(str, named))), root).signing
+
+
+def token_key(named: str | None, root: Path | None) -> bytes:
+    """The private key (PEM) that signs tokens: the named one, else that in `root`/private, made at first.
+
+    Raises StoreUnavailable where there is none to be had.
+    """
+    if named is not None:
+        return _file(Path(named), "key of access.tokens").pem
+    if root is None:
+        raise StoreUnavailable(
+            "no private key is kept in a bucket, and none is given for tokens.",
+            fix="Make one by `sidecargo keys new tokens.key` and name it in access.tokens.key: the same for "
+            "every server of this storage.",
+        )
+    made = root / FOLDER / MADE_FOR_TOKENS
+    if not made.exists():
+        _make(made)
+    for one in (made.parent, root):
+        sync_folder(one)
+    return _file(made, "key of access.tokens").pem
 
 
 def write_new(path: Path) -> SigningKey:
@@ -121,12 +143,12 @@ def _source(name: str) -> _Source:
     return _Source(name, pem.encode())
 
 
-def _file(path: Path) -> _Source:
+def _file(path: Path, what: str = "signing key") -> _Source:
     try:
         return _Source(str(path), path.read_bytes(), path.stat().st_mtime)
     except OSError as error:
         raise StoreUnavailable(
-            f"the signing key {path} cannot be read: {error.strerror}.",
+            f"the {what} {path} cannot be read: {error.strerror}.",
             fix="Make one by `sidecargo keys new FILE` and let this user read it.",
         ) from None
 

@@ -27,7 +27,7 @@ FLOORS = {
     "HTTP": "registry.api registry.hot registry.plugins registry.web registry.ops registry.routes "
     "registry.choke registry.metrics registry.login",
     "composition": "registry.settings registry.storages registry.keyring registry.workers registry.heap "
-    "registry.chores registry.app registry.cli registry.__main__",
+    "registry.chores registry.warnings registry.app registry.cli registry.__main__",
 }
 ORDER = list(FLOORS)
 FLOOR_OF = {name: floor for floor, named in FLOORS.items() for name in named.split()}

@@ -36,6 +36,9 @@ class TokenInvalid(Exception):
 class TokenKeyInvalid(Exception):
     """What is given as a key is no private P-256 key in PEM."""
 
+    def __str__(self) -> str:
+        return "access.tokens.key is no private P-256 key. Make one by `sidecargo keys new tokens.key`."
+
 
 @dataclass(frozen=True, slots=True)
 class Claims:

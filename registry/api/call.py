@@ -125,6 +125,11 @@ class Call:
         return Page(tuple(found[:limit]), len(found) > limit)
 
     @property
+    def peer(self) -> str:
+        """The address that the connection comes from, a proxy's where there is one."""
+        return self.request.client.host if self.request.client else ""
+
+    @property
     def path(self) -> bytes:
         """The path as it was sent."""
         return bytes(self.request.scope["raw_path"])

@@ -6,7 +6,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 
-from registry.access.principal import Principal
+from registry.access.principal import GROUP, Principal
 from registry.access.seal import Seal
 from registry.hot.cache import EVERYBODY
 
@@ -56,4 +56,5 @@ def of(principal: Principal) -> str:
     if not principal.name:
         return EVERYBODY
     limits = () if principal.scopes is None else ("limited", *sorted(map(str, principal.scopes)))
-    return " ".join((principal.name, *sorted(principal.groups), *limits))
+    groups = sorted(f"{GROUP}{name}" for name in principal.groups)
+    return " ".join((principal.name, *groups, *limits))

@@ -200,17 +200,31 @@ class RobotSettings(Section):
     expires: Annotated[date, BeforeValidator(values.day)] | None = None
 
 
+class TokenFlow(Section):
+    """Docker's token flow: clients get tokens for a short time instead of sending a password each time."""
+
+    enabled: bool = False
+    key: Annotated[str, AfterValidator(values.file)] | None = None
+    lifetime: Duration = duration("5m")
+
+    @property
+    def is_on(self) -> bool:
+        """Whether there is one: who names a key wants it."""
+        return self.enabled or self.key is not None
+
+
 class Access(Section):
     """Who is known, and who may do what."""
 
     htpasswd: Annotated[str, AfterValidator(values.file)] | None = None
+    tokens: TokenFlow = TokenFlow()
     robots: tuple[RobotSettings, ...] = ()
     rules: tuple[AccessRule, ...] = ()
 
     @property
     def is_used(self) -> bool:
         """Whether it matters who asks."""
-        return bool(self.htpasswd or self.robots or self.rules)
+        return bool(self.htpasswd or self.robots or self.rules or self.tokens.is_on)
 
     @property
     def known_robots(self) -> tuple[Robot, ...]:

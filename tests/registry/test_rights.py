@@ -146,5 +146,5 @@ def test_whoever_shows_something_wrong_gets_nothing(guarded: Guarded, row: Route
 def test_there_is_no_route_without_a_right() -> None:
     assert all(isinstance(row.right, Right) for row in ROUTES)
     assert {row.path for row in ROUTES if row.right is Right.OPEN} == {
-        "/v2/", "/keys/", "/keys/cosign.pub", "/healthz", "/readyz", "/", "/style.css",
+        "/v2/", "/token", "/keys/", "/keys/cosign.pub", "/healthz", "/readyz", "/", "/style.css",
     }  # fmt: skip

@@ -62,5 +62,6 @@ def _nulls(settings: dict[str, Any]) -> dict[str, Any]:
     storage = settings["storage"] | {"s3": settings["storage"]["s3"] | nothing}
     signing = {"passphrase": None} | settings["signing"]
     server = {"public_url": None} | settings["server"]
-    access = {"htpasswd": None} | settings["access"]
+    tokens = {"key": None} | settings["access"]["tokens"]
+    access = {"htpasswd": None} | settings["access"] | {"tokens": tokens}
     return settings | {"access": access, "server": server, "storage": storage, "signing": signing}
