@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import signal
 import socket
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from types import FrameType
 from typing import Any
 
 import uvicorn
@@ -22,7 +26,10 @@ THREADS = 32
 """Threads of a process that wait for the disk."""
 
 GRACE_SECONDS = 30
-"""How long requests under way may take to finish after SIGTERM."""
+"""How long a process may take to end after SIGTERM: who started it kills it then."""
+
+_FINISH_SECONDS = GRACE_SECONDS - 2
+"""How much of that is for requests under way."""
 
 BACKLOG = 4096
 """Connections that may wait to be accepted: a mesh that restarts comes all at once."""
@@ -32,6 +39,8 @@ SEND_BUFFER = 128 << 10
 
 WORKER_SECONDS = 60
 """How long a worker may say nothing before it is replaced: on a busy machine it takes long to start."""
+
+_log = logging.getLogger("sidecargo.server")
 
 _KEEP_ALIVE_SECONDS = 120  # longer than Go's clients keep an idle connection (90 s): they close first
 
@@ -55,7 +64,7 @@ class Worker(uvicorn.Config):
             ws="none",
             backlog=BACKLOG,
             timeout_keep_alive=_KEEP_ALIVE_SECONDS,
-            timeout_graceful_shutdown=GRACE_SECONDS,
+            timeout_graceful_shutdown=_FINISH_SECONDS,
             timeout_worker_healthcheck=WORKER_SECONDS,
         )
         self._wire = wire
@@ -65,6 +74,7 @@ class Worker(uvicorn.Config):
     def load(self) -> None:
         """Make the application and its protocol, in the process that serves."""
         heap.give_back_large_blocks()
+        _end_in_time()
         self.app, self.http = self._wire(self._settings, self._supervisor)
         super().load()
 
@@ -100,6 +110,25 @@ def run(worker: Worker, listeners: Sequence[socket.socket]) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)
     uvicorn.Server(worker).run(sockets=[*listeners])
+
+
+def _end_in_time() -> None:
+    """After the signal to end, wait for no call that never ends: the store may hang."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, partial(_ending, signal.getsignal(number)))
+
+
+def _ending(then: Any, number: int, frame: FrameType | None) -> None:
+    last = threading.Timer(GRACE_SECONDS, _leave)
+    last.daemon = True
+    last.start()
+    then(number, frame)
+
+
+def _leave() -> None:
+    """End the process as it is: what was acknowledged is stored, and nothing else was promised."""
+    _log.warning("left after %d s: calls to the store have not ended", GRACE_SECONDS)
+    os._exit(0)
 
 
 class _Supervisor(Multiprocess):

@@ -91,7 +91,9 @@ class Asking:
 
     async def stage(self, key: str) -> None:
         """See `storage.driver.Driver`."""
-        await self._write({key: None}, lambda: self._driver.stage(key))
+        self._admit()
+        with self._memory.writing({key: None}, self._clock()):
+            await self._driver.stage(key)  # the store need not have been asked: it has said nothing
 
     async def staged(self, key: str) -> int:
         """See `storage.driver.Driver`."""

@@ -149,14 +149,18 @@ class Driver(Protocol):
         """The names right under `prefix` ("": the root), objects and folders, that sort after `after`."""
 
     async def stage(self, key: str) -> None:
-        """Begin an empty staged object; raises ObjectExists when the key is taken.
+        """Begin an empty staged object under a key that none ever had.
 
-        As long as it is empty it need not survive a power cut. Until it is published or discarded,
-        `children` lists its key and `stat` tells when it was last added to.
+        As long as it is empty it need not survive a power cut. Where it has bytes, and until it is published
+        or discarded, `children` lists its key and `stat` tells when it was last added to.
+
+        A `remote` store takes a key that it does not know for an empty staged object. Of one that was
+        published or discarded it keeps the key, as an object of no bytes, until `delete` removes it. Others
+        raise ObjectExists for a key that is taken, and below ObjectMissing for one that was not begun.
         """
 
     async def staged(self, key: str) -> int:
-        """How many bytes of a staged object are safe; raises ObjectMissing."""
+        """How many bytes of a staged object are safe; raises ObjectMissing, also when it has ended."""
 
     async def extend(self, key: str, offset: int | None, source: AsyncIterator[bytes]) -> int:
         """Go on with a staged object at `offset` (None: where it ends) and return where it ends then.
@@ -179,7 +183,10 @@ class Driver(Protocol):
         """
 
     async def discard(self, key: str) -> bool:
-        """Remove a staged object; whether there was one. It may come back by a power cut."""
+        """End a staged object and let go of what it holds; whether there was one.
+
+        It may come back by a power cut.
+        """
 
     async def sweep(self, before: float) -> None:
         """Remove what writers that died before that time (Unix seconds) left behind."""

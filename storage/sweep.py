@@ -7,20 +7,27 @@ import contextlib
 
 from storage import paths
 from storage.driver import Driver, ObjectMissing
+from storage.uploads import EMPTY_SECONDS
 
 _AT_ONCE = 64
 _PAGE = 1000
 
 
 async def abandoned(driver: Driver, *, before: float) -> int:
-    """Remove every upload that received nothing since `before` (Unix seconds); how many there were."""
+    """Remove every upload that received nothing since `before` (Unix seconds); how many there were.
+
+    What is left of ended ones goes when nobody takes them for new ones any more.
+    """
     gate = asyncio.Semaphore(_AT_ONCE)
 
     async def sweep(name: str) -> bool:
         key = f"{paths.UPLOADS}/{name}"
         async with gate:
             with contextlib.suppress(ObjectMissing):
-                return (await driver.stat(key)).modified < before and await driver.discard(key)
+                found = await driver.stat(key)
+                ended = driver.remote and not found.size
+                old = found.modified < (before - EMPTY_SECONDS if ended else before)
+                return old and await driver.delete(key) and not ended
             return False
 
     swept, after, more = 0, "", True

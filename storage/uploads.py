@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-import uuid
+import secrets
+import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
@@ -27,14 +28,20 @@ from storage.errors import (
 from storage.incoming import SMALL, Running, hashed, measured, too_large
 from storage.together import together
 
+EMPTY_SECONDS = 3600
+"""A session that has received nothing by then is over."""
+
 _REMEMBERED = 1024
-_ID = re.compile(r"sha(?:256|512)-[0-9a-f]{32}")
-_BOUND = 12  # digits of an id that are a print of the others and of the owner
+_ID = re.compile(r"(sha256|sha512)-([0-9a-f]{8})[0-9a-f]{16}[0-9a-f]{8}")
 
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """An upload under way: `offset` is how many bytes are safe."""
+    """An upload under way: `offset` is how many bytes are safe.
+
+    Its id says when it was begun, and is bound to its repository: one that a store has not heard of yet is
+    known by it.
+    """
 
     id: str
     repository: str
@@ -48,11 +55,7 @@ class Session:
 
 
 class Uploads:
-    """All sessions of a store; each is bound to its repository and to its owner, whoever began it.
-
-    Its id says whose it is, so no process has to be asked; the id of one that is there cannot be made to say
-    somebody else, for then it is not the one that is there.
-    """
+    """All sessions of a store; each is bound to its repository and its owner, which its id says."""
 
     def __init__(self, driver: Driver, limit: int) -> None:
         self._driver = driver
@@ -61,8 +64,9 @@ class Uploads:
 
     async def start(self, repository: str, algorithm: str = "sha256", *, owner: str = "") -> Session:
         """Begin a session; raises DigestInvalid for an algorithm that is not known."""
-        session = Session(f"{algorithm}-{_bound(uuid.uuid4().hex, owner)}", repository, 0, algorithm)
-        self._remember(session, Running(hasher(algorithm)))
+        running = Running(hasher(algorithm))
+        session = Session(_new_id(repository, algorithm, owner), repository, 0, algorithm)
+        self._remember(session, running)
         await self._driver.stage(session.key)
         return session
 
@@ -72,16 +76,21 @@ class Uploads:
         What this process did last is not asked for again, unless it has to be said `surely`: another one may
         have added to it since, which is seen when more is added, or it is finished.
         """
-        algorithm, _, number = upload.partition("-")
-        if not _ID.fullmatch(upload) or _bound(number, owner) != number:
+        written = _ID.fullmatch(upload)
+        if not written or upload != _sealed(upload[:-8], repository, owner):
             raise _unknown(upload)
-        session = Session(upload, repository, 0, algorithm)
-        if not surely and (running := self._running.get(session.key)):
-            return replace(session, offset=running.size)
-        try:
-            return replace(session, offset=await self._driver.staged(session.key))
-        except ObjectMissing:
-            raise _unknown(upload) from None
+        session = Session(upload, repository, 0, written[1])
+        running = self._running.get(session.key)
+        if running and not surely:
+            offset = running.size
+        else:
+            try:
+                offset = await self._driver.staged(session.key)
+            except ObjectMissing:
+                raise _unknown(upload) from None
+        if not offset and abs(time.time() - int(written[2], 16)) > EMPTY_SECONDS:
+            raise _unknown(upload)
+        return replace(session, offset=offset)
 
     async def extend(
         self,
@@ -199,9 +208,17 @@ class Uploads:
             self._running.popitem(last=False)
 
 
-def _bound(number: str, owner: str) -> str:
-    chance = number[:-_BOUND]
-    return chance + hashlib.sha256(f"{chance} {owner}".encode()).hexdigest()[:_BOUND]
+def _new_id(repository: str, algorithm: str, owner: str) -> str:
+    return _sealed(f"{algorithm}-{int(time.time()):08x}{secrets.token_hex(8)}", repository, owner)
+
+
+def _sealed(begun: str, repository: str, owner: str) -> str:
+    """An id of this repository and owner. It is no secret: who may push may begin an upload, by whichever id.
+
+    The id of one that is there cannot be made somebody else's, for then it is not the one that is there.
+    """
+    whose = f"{begun}.{repository}.{owner}" if owner else f"{begun}.{repository}"
+    return begun + hashlib.sha256(whose.encode()).hexdigest()[:8]
 
 
 def _unknown(upload: str) -> BlobUploadUnknown:

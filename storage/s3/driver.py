@@ -188,7 +188,7 @@ class S3Driver:
 
     async def stage(self, key: str) -> None:
         """See `storage.driver.Driver`."""
-        await self._staging.begin(key)
+        self._staging.begin(key)
 
     async def staged(self, key: str) -> int:
         """See `storage.driver.Driver`."""
@@ -200,9 +200,9 @@ class S3Driver:
 
     async def read_staged(self, key: str) -> AsyncIterator[bytes]:
         """See `storage.driver.Driver`."""
-        await self._staging.whole(key)
-        async for piece in self.read(key):
-            yield piece
+        if (await self._staging.whole(key)).size:
+            async for piece in self.read(key):
+                yield piece
 
     async def publish(
         self, key: str, target: str | None, size: int, *, then: Callable[[], Awaitable[object]] = nothing

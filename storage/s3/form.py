@@ -5,6 +5,9 @@ bytes are the object's. Else it is a *record*: a line of JSON with the ETags of 
 upload to the same key has, then what came after the last whole part. What is known without reading it
 is in its metadata: how many bytes are staged, the multipart upload, and the writer, if one is at it.
 
+It comes into being with the first bytes: one that is not there is empty (`NEW`). One that has *ended* stays
+for a while as an object without bytes that says so, lest it be taken for a new one.
+
 Every change is a write under the condition that the object is as it was (its ETag). The line holds a number
 made for it, for S3 makes ETags of the content: two records are never the same content.
 """
@@ -23,7 +26,7 @@ from storage.errors import StoreUnavailable
 from storage.s3.body import Bytes
 from storage.s3.client import S3Client
 from storage.s3.errors import Unmet
-from storage.s3.writes import PART, put_if
+from storage.s3.writes import PART, put, put_if
 
 LEASE_SECONDS = 30.0
 """A writer that has said nothing for so long is gone."""
@@ -31,17 +34,24 @@ LEASE_SECONDS = 30.0
 _SIZE = "sidecargo-size"
 _UPLOAD = "sidecargo-upload"
 _WRITER = "sidecargo-writer"
+_ENDED = "sidecargo-ended"
 
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """A staged object at one moment: `size` bytes are staged; `busy` when a writer was at it."""
+    """A staged object at one moment: `size` bytes are staged; `busy` when a writer was at it.
 
-    etag: str
+    Without an ETag nothing is in the store yet.
+    """
+
+    etag: str | None
     size: int
     plain: bool = True
     upload: str = ""
     busy: bool = False
+
+
+NEW = Stage(None, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +68,14 @@ class Staged:
 
 
 async def look(client: S3Client, key: str) -> Stage:
-    """How a staged object stands now; raises ObjectMissing."""
-    return _stage(await client.call("head_object", key))
+    """How a staged object stands now; raises ObjectMissing when it has ended."""
+    try:
+        answer = await client.call("head_object", key)
+    except ObjectMissing:
+        return NEW
+    if _ENDED in answer.get("Metadata", {}):
+        raise ObjectMissing(key)
+    return _stage(answer)
 
 
 def staged_size(answer: Any) -> int:
@@ -72,7 +88,7 @@ async def load(client: S3Client, key: str, stage: Stage) -> Staged:
     if stage.plain and not stage.size:
         return Staged()
     try:
-        data, _ = await client.get(key, IfMatch=stage.etag)
+        data, _ = await client.get(key, IfMatch=str(stage.etag))
     except ObjectMissing:
         raise Unmet(retried=False) from None
     if stage.plain:
@@ -86,14 +102,19 @@ async def load(client: S3Client, key: str, stage: Stage) -> Staged:
         ) from None
 
 
-async def create(client: S3Client, key: str) -> Stage:
-    """A new one; raises Unmet when the key is taken."""
-    return Stage(await put_if(client, key, b"", etag=None), 0)
-
-
 async def write_plain(client: S3Client, key: str, before: Stage, data: Bytes) -> Stage:
     """Let these bytes be what is staged; raises Unmet when it is not as it was before."""
     return Stage(await put_if(client, key, data, etag=before.etag), len(data))
+
+
+async def end(client: S3Client, key: str, before: Stage) -> None:
+    """Let nothing be added to it any more; raises Unmet when it is not as it was before."""
+    await put_if(client, key, b"", etag=before.etag, metadata={_ENDED: "1"})
+
+
+async def end_surely(client: S3Client, key: str) -> None:
+    """Let nothing be added to it any more, however it stands."""
+    await put(client, key, b"", metadata={_ENDED: "1"})
 
 
 async def write_record(

@@ -12,14 +12,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
 from typing import Any
 
-from storage.driver import ObjectExists, ObjectMissing, StageBusy, StageMoved
+from storage.driver import ObjectMissing, StageBusy, StageMoved
 from storage.errors import StoreUnavailable
 from storage.s3 import form
 from storage.s3.client import S3Client, finished
 from storage.s3.errors import Unmet, UploadGone
 from storage.s3.form import Stage, Staged
 from storage.s3.writer import Lost, Writer
-from storage.s3.writes import Parts, copy, delete_if
+from storage.s3.writes import Parts, copy
 from storage.together import together
 
 _REMEMBERED = 1024
@@ -34,15 +34,12 @@ class Staging:
         self._client = client
         self._seen: OrderedDict[str, Stage] = OrderedDict()
 
-    async def begin(self, key: str) -> None:
-        """An empty one; raises ObjectExists."""
-        try:
-            self._remember(key, await form.create(self._client, key))
-        except Unmet:
-            raise ObjectExists(key) from None
+    def begin(self, key: str) -> None:
+        """An empty one under a key that nobody has: the store need not know of it before there are bytes."""
+        self._remember(key, form.NEW)
 
     async def size(self, key: str) -> int:
-        """How many bytes are staged; raises ObjectMissing."""
+        """How many bytes are staged; raises ObjectMissing when it has ended."""
         return (await self._look(key)).size
 
     async def extend(self, key: str, offset: int | None, source: AsyncIterator[bytes]) -> int:
@@ -82,30 +79,28 @@ class Staging:
         """See `storage.driver.Driver`."""
         for _ in range(_TRIES):
             stage = await self._settled(key, size)
-            etag = stage.etag
             try:
                 if target is not None:
-                    await copy(self._client, key, target, size=stage.size, etag=etag)
-                gone, _ = await together(delete_if(self._client, key, etag), then())
+                    stage = await self._there(key, stage)
+                    await copy(self._client, key, target, size=stage.size, etag=str(stage.etag))
+                await together(form.end(self._client, key, stage), then())
             except (Unmet, ObjectMissing):
                 self._seen.pop(key, None)
                 continue
             self._seen.pop(key, None)
-            if not gone:
-                raise ObjectMissing(key)
             return
         raise StageBusy(key)
 
     async def discard(self, key: str) -> bool:
-        """Remove it; whether there was one."""
+        """End it, whoever is at it; whether it was under way."""
         self._seen.pop(key, None)
         try:
             upload = (await form.look(self._client, key)).upload
         except ObjectMissing:
             return False
-        found = await delete_if(self._client, key)
+        await form.end_surely(self._client, key)
         await Parts(self._client, key, upload).abort()
-        return found
+        return True
 
     async def sweep(self, before: float) -> None:
         """Abort the multipart uploads begun before that time that no staged object goes on with."""
@@ -129,6 +124,10 @@ class Staging:
                 return
             # Not every store says where the next page begins.
             position = {"KeyMarker": uploads[-1]["Key"], "UploadIdMarker": uploads[-1]["UploadId"]}
+
+    async def _there(self, key: str, stage: Stage) -> Stage:
+        """It as an object, even where it has no bytes; raises Unmet."""
+        return stage if stage.etag else await form.write_plain(self._client, key, stage, b"")
 
     async def _look(self, key: str) -> Stage:
         self._seen.pop(key, None)

@@ -123,7 +123,7 @@ class Writer:
         Returns what comes after the last whole part.
         """
         whole, rest = divmod(self._stage.size, PART)
-        etag = self._stage.etag
+        etag = str(self._stage.etag)
         for at in range(whole):
             start = at * PART
             await self._parts.add_copy(self._key, etag, start, start + PART)

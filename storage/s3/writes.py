@@ -35,9 +35,17 @@ _CONFLICTS = 8
 T = TypeVar("T")
 
 
-async def put(client: S3Client, key: str, data: Bytes, *, content: bool = False) -> None:
+async def put(
+    client: S3Client,
+    key: str,
+    data: Bytes,
+    *,
+    content: bool = False,
+    metadata: Mapping[str, str] | None = None,
+) -> None:
     """Create or replace an object."""
     said: dict[str, Any] = {"Body": Body(data), **client.options.written(content=content)}
+    said |= {"Metadata": dict(metadata)} if metadata else {}
     await client.call("put_object", key, large=len(data) > _SMALL, **said)
 
 

@@ -39,9 +39,9 @@ def all_is_well(crowd: Crowd, bucket: Bucket, over: Callable[..., Sidecargo], fo
 
 
 def under_way(bucket: Bucket) -> list[str]:
-    """The keys of uploads and of what was begun in passing."""
-    found = bucket.keys()
-    return [key for key in found if key.startswith(("uploads/", "temp/"))]
+    """The keys of uploads and of what was begun in passing; an upload without bytes has ended."""
+    found = bucket.keys().items()
+    return [key for key, size in found if key.startswith("temp/") or (key.startswith("uploads/") and size)]
 
 
 def unexpected(server: Sidecargo) -> list[str]:

@@ -50,6 +50,27 @@ def test_it_hangs_under_load(
     all_is_well(crowd, bucket, over, tmp_path)
 
 
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_server_ends_in_time_while_it_hangs(
+    own_seaweed: tuple[Seaweed, Bucket], over: Callable[..., Sidecargo], workers: str
+) -> None:
+    """Who stops it waits for half a minute, as Kubernetes does, not for the time-outs."""
+    store, bucket = own_seaweed
+    server = over(bucket, "--workers", workers)
+    registry = Registry(server.host, "t/hot")
+    pushed(registry)
+    os.killpg(store.process.pid, signal.SIGSTOP)
+    try:
+        with Connection(server.host) as asking, Connection(server.host) as pushing:
+            asking.send("GET", f"{registry.base}/manifests/never-pulled", {}, b"")
+            fields = {"Content-Type": OCI_MANIFEST}
+            pushing.send("PUT", f"{registry.base}/manifests/new", fields, plugin("new").body)
+            assert server.process.stop(seconds=60) == 0
+            assert "calls to the store have not ended" in server.process.said()
+    finally:
+        os.killpg(store.process.pid, signal.SIGCONT)
+
+
 def around(
     stop: Callable[[], None], start: Callable[[], None], over: Callable[..., Sidecargo], bucket: Bucket
 ) -> tuple[Crowd, list[Sidecargo]]:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import shutil
 import threading
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -18,13 +15,10 @@ from tests.real import sidecargo
 from tests.real.process import environment, run
 from tests.real.sidecargo import Sidecargo
 from tests.real.tools import ROOT, require
-from tests.registry.consumers.build import OCI_LAYER, PLUGIN, Shape, image, layer, sha256
+from tests.real.written import REPOSITORIES, made, pulled, pushing
 from tests.registry.talk import Registry
-from tests.registry.wasm.binary import custom
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
-
-REPOSITORIES = ("team", "team/tags", "other/plugin")
 
 
 def commands(heading: str) -> list[str]:
@@ -42,54 +36,6 @@ def copied(words: list[str], **variables: str | Path) -> None:
     for command in words:
         ran = run("sh", "-c", command, env=env)
         assert ran.code in (0, 24), f"{command}\n{ran.said}"
-
-
-def made(name: str) -> Shape:
-    return image(name, [(OCI_LAYER, layer(("plugin.wasm", PLUGIN + custom(name))))], None)
-
-
-@contextmanager
-def pushing(host: str) -> Iterator[Callable[[], int]]:
-    """Clients that push, move tags and delete them, all the time; yields how many pushes there were."""
-    stop, pushed = threading.Event(), list[str]()
-
-    def write(number: int) -> None:
-        registry = Registry(host, REPOSITORIES[number % len(REPOSITORIES)])
-        for turn in itertools.count():
-            if stop.is_set():
-                return
-            shape = made(f"{number}-{turn}")
-            assert registry.push(shape, f"v{turn % 7}").status == 201
-            pushed.append(shape.digest)
-            if turn % 5 == 4:
-                path = f"{registry.base}/manifests/v{(turn + 3) % 7}"
-                assert registry.ask("DELETE", path).status in (202, 404)
-
-    with ThreadPoolExecutor(4) as pool:
-        writers = [pool.submit(write, number) for number in range(4)]
-        try:
-            yield lambda: len(pushed)
-        finally:
-            stop.set()
-        for writer in writers:
-            writer.result()
-
-
-def pulled(host: str) -> dict[str, str]:
-    """Every tag of a registry and its digest; all of what it names is pulled and hashed."""
-    found = {}
-    for name in Registry(host, "x").get("/v2/_catalog").json["repositories"]:
-        registry = Registry(host, name)
-        for tag in registry.get(f"{registry.base}/tags/list").json["tags"]:
-            answer = registry.get(f"{registry.base}/manifests/{tag}")
-            assert answer.status == 200, (name, tag, answer)
-            found[f"{name}:{tag}"] = digest = sha256(answer.body)
-            assert answer["docker-content-digest"] == digest
-            manifest = json.loads(answer.body)
-            for blob in (manifest["config"], *manifest["layers"]):
-                content = registry.get(f"{registry.base}/blobs/{blob['digest']}")
-                assert (content.status, sha256(content.body)) == (200, blob["digest"])
-    return found
 
 
 def test_a_store_that_is_written_to(

@@ -16,14 +16,14 @@ from storage.errors import DigestInvalid
 from storage.s3.writes import PART
 from storage.store import Store
 from storage.sweep import abandoned
-from storage.uploads import Session
+from storage.uploads import EMPTY_SECONDS, Session
 from tests.real.seaweed import Bucket
 from tests.storage.both import Drivers, contents, over_both
 from tests.storage.streams import failing, outcome, pieces
 
 THOUSAND = 1000
 LARGE = 4  # of each stage beyond PART: bytes are slow
-FUTURE = 3600.0
+FUTURE = 3 * EMPTY_SECONDS
 
 pytestmark = [over_both, pytest.mark.slow, pytest.mark.usefixtures("unsynced")]
 
@@ -94,8 +94,9 @@ async def test_a_thousand(drivers: Drivers, left: Callable[[], list[str]]) -> No
 
     await asyncio.gather(*map(one, range(THOUSAND)))
     went = (THOUSAND - len(large_ones) * LARGE) * 2 // 5 + LARGE  # those that ended themselves
+    empty = 0 if not driver.remote else THOUSAND // 5
     there = len(await of_uploads(driver))
-    assert there >= THOUSAND - went - 5
+    assert there >= THOUSAND - went - empty - 5
     assert await store.sweep(age=FUTURE) == 0, "they are young"
     assert len(await of_uploads(driver)) == there
     # Another server, which knows nothing of them.
@@ -106,4 +107,7 @@ async def test_a_thousand(drivers: Drivers, left: Callable[[], list[str]]) -> No
 
 
 async def of_uploads(driver: Driver) -> list[str]:
-    return list((await driver.children(paths.UPLOADS)).names)
+    """The uploads that are under way, as far as the store knows of them."""
+    keys = [f"{paths.UPLOADS}/{name}" for name in (await driver.children(paths.UPLOADS)).names]
+    found = await asyncio.gather(*map(driver.stat, keys))
+    return [key for key, at in zip(keys, found, strict=True) if at.size or not driver.remote]

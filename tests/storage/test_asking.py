@@ -64,7 +64,6 @@ CALLS: dict[str, Callable[[Driver], Awaitable[object]]] = {
     "put_stream": lambda driver: driver.put_stream("a/b", pieces(b"x")),
     "delete": lambda driver: driver.delete("a/b"),
     "move": lambda driver: driver.move("a/b", "trash/a/b"),
-    "stage": lambda driver: driver.stage("u/2"),
     "staged": lambda driver: driver.staged("u/1"),
     "extend": lambda driver: driver.extend("u/1", 0, pieces(b"x")),
     "read_staged": lambda driver: collect(driver.read_staged("u/1")),
@@ -87,6 +86,19 @@ async def test_every_call_that_fails_is_noticed(
     assert view._circuit.open
     assert await outcome(call(view)) is StoreUnavailable
     assert len(store.calls) == asked, "the store is left alone"
+
+
+async def test_what_is_begun_says_nothing_of_the_store(store: Unsteady) -> None:
+    view = asking(store.driver)
+    await view.stage("u/1")
+    assert view._circuit.answered is None
+    store.down = True
+    assert await outcome(view.stage("u/2")) is StoreUnavailable
+    assert not view._circuit.open
+    assert await outcome(view.staged("u/1")) is StoreUnavailable
+    store.down = False
+    assert await outcome(view.stage("u/2")) is StoreUnavailable, "it is left alone"
+    assert view._circuit.open
 
 
 async def test_a_reader_that_is_closed_leaves_the_store(store: Unsteady) -> None:

@@ -40,6 +40,7 @@ class Place:
 class TestContract(DriverContract):
     NOTICE_SECONDS = NOTICE_SECONDS + 0.5
     ONE_STEP = False
+    BEGUN_LATE = True
     FOLDERS_GO = False  # S3 has no folders; SeaweedFS has, and removes them at its leisure
 
     @pytest.fixture

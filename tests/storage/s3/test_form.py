@@ -13,7 +13,7 @@ from storage.s3 import form
 from storage.s3.client import S3Client, S3Options
 from storage.s3.driver import S3Driver
 from storage.s3.errors import Unmet
-from storage.s3.form import LEASE_SECONDS, Stage, Staged
+from storage.s3.form import LEASE_SECONDS, NEW, Stage, Staged
 from storage.s3.writes import PART
 from tests.real.seaweed import Bucket
 
@@ -26,10 +26,10 @@ def client(bucket: Bucket, s3_driver: Callable[[S3Options], S3Driver]) -> S3Clie
 
 
 async def test_plain(client: S3Client) -> None:
-    begun = await form.create(client, "u/1")
-    assert (await form.look(client, "u/1"), begun.size) == (begun, 0)
+    assert await form.look(client, "u/1") == NEW
+    begun = await form.write_plain(client, "u/1", NEW, b"one")
     with pytest.raises(Unmet):
-        await form.create(client, "u/1")
+        await form.write_plain(client, "u/1", NEW, b"another")
     grown = await form.write_plain(client, "u/1", begun, b"three")
     assert await form.look(client, "u/1") == grown == Stage(grown.etag, 5)
     assert await form.load(client, "u/1", grown) == Staged(rest=b"three")
@@ -40,9 +40,8 @@ async def test_plain(client: S3Client) -> None:
 
 
 async def test_record(client: S3Client) -> None:
-    begun = await form.create(client, "u/1")
     staged = Staged(("etag-1", "etag-2"), b'{"looks":"like a line"}\n\n')
-    record = await form.write_record(client, "u/1", begun, staged, upload="id", writer=False)
+    record = await form.write_record(client, "u/1", NEW, staged, upload="id", writer=False)
     assert record.size == staged.size == 2 * PART + len(staged.rest)
     assert await form.look(client, "u/1") == record
     assert (record.plain, record.upload, record.busy) == (False, "id", False)
@@ -53,8 +52,7 @@ async def test_record(client: S3Client) -> None:
 
 
 async def test_two_records_are_never_the_same(client: S3Client) -> None:
-    begun = await form.create(client, "u/1")
-    first = await form.write_record(client, "u/1", begun, Staged(), upload="", writer=True)
+    first = await form.write_record(client, "u/1", NEW, Staged(), upload="", writer=True)
     second = await form.write_record(client, "u/1", first, Staged(), upload="", writer=True)
     assert first.etag != second.etag
     with pytest.raises(Unmet):
@@ -62,10 +60,30 @@ async def test_two_records_are_never_the_same(client: S3Client) -> None:
 
 
 async def test_a_writer_is_seen(client: S3Client) -> None:
-    begun = await form.create(client, "u/1")
-    claimed = await form.write_record(client, "u/1", begun, Staged(), upload="", writer=True)
+    claimed = await form.write_record(client, "u/1", NEW, Staged(), upload="", writer=True)
     assert claimed.busy
     assert (await form.look(client, "u/1")).busy
+
+
+@pytest.mark.parametrize("begun", [False, True])
+async def test_ended(client: S3Client, begun: bool) -> None:
+    stage = await form.write_plain(client, "u/1", NEW, b"one") if begun else NEW
+    if begun:
+        with pytest.raises(Unmet):
+            await form.end(client, "u/1", NEW)
+    await form.end(client, "u/1", stage)
+    with pytest.raises(ObjectMissing):
+        await form.look(client, "u/1")
+    for before in (stage, NEW):
+        with pytest.raises(Unmet):
+            await form.write_plain(client, "u/1", before, b"more")
+
+
+async def test_ended_however_it_stands(client: S3Client) -> None:
+    await form.write_record(client, "u/1", NEW, Staged(), upload="", writer=True)
+    await form.end_surely(client, "u/1")
+    with pytest.raises(ObjectMissing):
+        await form.look(client, "u/1")
 
 
 @pytest.mark.parametrize("data", [b"no json\n", b'{"write": 1}\n', b"[]\n", b""], ids=repr)
@@ -78,8 +96,7 @@ async def test_a_damaged_record(client: S3Client, bucket: Bucket, data: bytes) -
 
 
 async def test_nothing_is_there(client: S3Client) -> None:
-    with pytest.raises(ObjectMissing):
-        await form.look(client, "u/1")
+    assert await form.look(client, "u/1") == NEW
     with pytest.raises(Unmet):
         await form.load(client, "u/1", Stage('"etag"', 5))
 

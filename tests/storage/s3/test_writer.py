@@ -43,7 +43,7 @@ async def seen_busy(client: S3Client) -> None:
 
 
 async def test_a_short_body_is_one_write(driver: S3Driver) -> None:
-    writer = Writer(driver.client, "u/1", await form.create(driver.client, "u/1"), again)
+    writer = Writer(driver.client, "u/1", form.NEW, again)
     wire = Wire(driver)
     for piece in (b"", b"one", b"two"):
         await writer.add(piece)
@@ -53,16 +53,14 @@ async def test_a_short_body_is_one_write(driver: S3Driver) -> None:
 
 
 async def test_nothing_added_is_nothing_written(driver: S3Driver) -> None:
-    begun = await form.create(driver.client, "u/1")
     wire = Wire(driver)
-    writer = Writer(driver.client, "u/1", begun, again)
+    writer = Writer(driver.client, "u/1", form.NEW, again)
     await writer.add(b"")
-    assert (await writer.end(), wire.calls) == (begun, [])
+    assert (await writer.end(), wire.calls) == (form.NEW, [])
 
 
 async def test_a_slow_body_is_seen_and_what_came_before_it_stays(client: S3Client) -> None:
-    begun = await form.create(client, "u/1")
-    before = await form.write_plain(client, "u/1", begun, b"before")
+    before = await form.write_plain(client, "u/1", form.NEW, b"before")
     writer = Writer(client, "u/1", before, again)
     await writer.add(b" and")
     await seen_busy(client)
@@ -80,7 +78,7 @@ async def test_a_writer_says_again_that_it_is_alive_and_how_far_it_came(
 ) -> None:
     monkeypatch.setattr("storage.s3.writer.LEASE_SECONDS", 0.3)
     monkeypatch.setattr("storage.s3.writer.NOTICE_SECONDS", 0.1)
-    writer = Writer(client, "u/1", await form.create(client, "u/1"), again)
+    writer = Writer(client, "u/1", form.NEW, again)
     await writer.add(b"x" * PART)
     await writer.add(b"y")
     async with asyncio.timeout(10):
@@ -94,10 +92,9 @@ async def test_a_writer_says_again_that_it_is_alive_and_how_far_it_came(
 
 @pytest.mark.parametrize("long", [False, True], ids=["short", "long"])
 async def test_a_writer_that_lost(client: S3Client, bucket: Bucket, long: bool) -> None:
-    begun = await form.create(client, "u/1")
-    writer = Writer(client, "u/1", begun, again)
+    writer = Writer(client, "u/1", form.NEW, again)
     await writer.add(b"mine")
-    theirs = await form.write_plain(client, "u/1", begun, b"theirs")
+    theirs = await form.write_plain(client, "u/1", form.NEW, b"theirs")
     with pytest.raises(Lost):
         if long:
             await writer.add(b"x" * PART)
@@ -112,7 +109,7 @@ async def test_a_writer_that_lost(client: S3Client, bucket: Bucket, long: bool) 
 async def test_a_writer_that_loses_in_the_middle_lets_go_of_its_parts(
     client: S3Client, bucket: Bucket
 ) -> None:
-    writer = Writer(client, "u/1", await form.create(client, "u/1"), again)
+    writer = Writer(client, "u/1", form.NEW, again)
     await writer.add(b"x" * (PART + 1))
     assert bucket.multiparts() == ["u/1"]
     stage = await form.look(client, "u/1")
@@ -123,8 +120,7 @@ async def test_a_writer_that_loses_in_the_middle_lets_go_of_its_parts(
 
 
 async def test_a_store_that_fails_leaves_what_was_safe(driver: S3Driver, bucket: Bucket) -> None:
-    begun = await form.create(driver.client, "u/1")
-    before = await form.write_plain(driver.client, "u/1", begun, b"before")
+    before = await form.write_plain(driver.client, "u/1", form.NEW, b"before")
     writer = Writer(driver.client, "u/1", before, again)
     await writer.add(b"more")
     Wire(driver).disturb("PutObject", *[faults.answers(500, "InternalError")] * 4)
@@ -134,7 +130,7 @@ async def test_a_store_that_fails_leaves_what_was_safe(driver: S3Driver, bucket:
 
 
 async def test_a_part_that_could_not_be_sent_still_counts(driver: S3Driver) -> None:
-    writer = Writer(driver.client, "u/1", await form.create(driver.client, "u/1"), again)
+    writer = Writer(driver.client, "u/1", form.NEW, again)
     Wire(driver).disturb("UploadPart", *[faults.answers(500, "InternalError")] * 4)
     data = b"x" * PART + b"rest"
     with pytest.raises(StoreUnavailable):
@@ -148,8 +144,7 @@ async def test_a_part_that_could_not_be_sent_still_counts(driver: S3Driver) -> N
 
 
 async def test_what_could_not_be_read_is_not_written_anew(driver: S3Driver) -> None:
-    begun = await form.create(driver.client, "u/1")
-    before = await form.write_plain(driver.client, "u/1", begun, b"before")
+    before = await form.write_plain(driver.client, "u/1", form.NEW, b"before")
     writer = Writer(driver.client, "u/1", before, again)
     Wire(driver).disturb("GetObject", *[faults.answers(500, "InternalError")] * 4)
     with pytest.raises(StoreUnavailable):
@@ -159,8 +154,7 @@ async def test_what_could_not_be_read_is_not_written_anew(driver: S3Driver) -> N
 
 
 async def test_what_could_not_be_reopened_stays_whole(driver: S3Driver, bucket: Bucket) -> None:
-    begun = await form.create(driver.client, "u/1")
-    before = await form.write_plain(driver.client, "u/1", begun, bytes(PART + 1))
+    before = await form.write_plain(driver.client, "u/1", form.NEW, bytes(PART + 1))
     writer = Writer(driver.client, "u/1", before, again)
     Wire(driver).disturb("UploadPartCopy", *[faults.answers(500, "InternalError")] * 4)
     with pytest.raises(StoreUnavailable):
