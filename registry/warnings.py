@@ -21,6 +21,11 @@ def of(access: Access, server: Server) -> Iterator[str]:
         )
     elif _asks_for_logins(access) and not (access.htpasswd or access.robots):
         yield "access.rules name users or robots, and there are none: set access.htpasswd or access.robots."
+    elif not access.tokens.is_on and _asks_for_logins(access) and _gives_to_everybody(access):
+        yield (
+            "docker without a login cannot pull what rules give to everybody, as it is asked for a password: "
+            "set access.tokens.enabled."
+        )
     if access.rules and not _has_a_name(server.public_url):
         yield (
             f"server.public_url is {server.public_url or 'missing'}: istio-agent logs in only where "
@@ -32,6 +37,10 @@ def of(access: Access, server: Server) -> Iterator[str]:
 
 def _asks_for_logins(access: Access) -> bool:
     return any(who != ANONYMOUS and not who.startswith("group:") for rule in access.rules for who in rule.who)
+
+
+def _gives_to_everybody(access: Access) -> bool:
+    return any(ANONYMOUS in rule.who for rule in access.rules)
 
 
 def _has_a_name(url: str | None) -> bool:

@@ -54,6 +54,11 @@ class Guarded:
     users: Path
 
     @property
+    def gives_tokens(self) -> bool:
+        """Whether it asks for a token where a login is missing."""
+        return self.ask("GET", "/v2/")["www-authenticate"].startswith("Bearer ")
+
+    @property
     def host(self) -> str:
         return self.server.host
 
@@ -72,13 +77,18 @@ class Guarded:
         return self.ask("PUT", f"{base}/manifests/v1", {"Content-Type": B.media_type, **fields}, B.body)
 
 
-def start(folder: Path, *flags: str, access: Mapping[str, object] | None = None) -> Guarded:
-    """Start one on `folder`; `access` has more settings of that section."""
+def start(
+    folder: Path,
+    *flags: str,
+    access: Mapping[str, object] | None = None,
+    server: Mapping[str, object] | None = None,
+) -> Guarded:
+    """Start one on `folder`; `access` and `server` have more settings of those sections."""
     users, settings = folder / "users", folder / "settings.yaml"
     users.write_text("".join(f"{name}:{HASH}\n" for name in USERS))
     rules = [{"repositories": names, "who": [who], "may": may.split()} for names, who, may in RULES]
     section = {"htpasswd": str(users), "robots": list(ROBOTS), "rules": rules, **(access or {})}
-    settings.write_text(json.dumps({"access": section}))
+    settings.write_text(json.dumps({"access": section, "server": server or {}}))
     guarded = Guarded(sidecargo.start(folder, *flags, settings=settings), users)
     for name in (PRIVATE, PUBLIC):
         assert guarded.push(name, basic("admin")).status == 201

@@ -14,6 +14,8 @@ NAMED = "https://plugins.example.com"
         ({}, None, []),
         ({"rules": [RULE], "htpasswd": "users"}, NAMED, []),
         ({"rules": [PUBLIC]}, NAMED, []),
+        ({"rules": [PUBLIC, RULE], "htpasswd": "users"}, NAMED, ["docker without a login"]),
+        ({"rules": [PUBLIC, RULE], "htpasswd": "users", "tokens": {"enabled": True}}, NAMED, []),
         ({"htpasswd": "users"}, None, ["access.rules are missing"]),
         ({"rules": [RULE]}, NAMED, ["access.rules name users or robots, and there are none"]),
         ({"rules": [PUBLIC]}, None, ["server.public_url is missing: istio-agent"]),
