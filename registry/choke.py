@@ -101,7 +101,7 @@ async def _admitted(row: Route, services: Services, request: Request) -> Call:
         allowed = rules.allow(principal, row.right, name)
     if not allowed:
         raise _refusal(rules, principal, row.right, name)
-    open_to_all = name is None or rules.all_may(Right.PULL, name)
+    open_to_all = not rules.given if name is None else rules.all_may(Right.PULL, name)
     return Call(
         request, services, principal, repository, EVERYBODY if open_to_all else audiences.of(principal)
     )

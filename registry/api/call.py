@@ -116,9 +116,10 @@ class Call:
         if not rules.given:
             return await catalog(after=after, limit=limit)
         found: list[str] = []
-        more = True
+        more, size = True, limit + 1
         while more and len(found) <= limit:
-            page = await catalog(after=after, limit=MAX_PAGE)
+            page = await catalog(after=after, limit=size)
+            size = min(2 * size, MAX_PAGE)
             found += (name for name in page.names if rules.shows(self.principal, name))
             more = page.more
             after = page.names[-1] if page.names else after

@@ -141,7 +141,8 @@ class Door:
             ) from None
         if robot is not None:
             return robot
-        wait = self._slowness.wait(name, address, time.monotonic())
+        tried = name if is_name(name) else ""  # whatever else it may be, and however long
+        wait = self._slowness.wait(tried, address, time.monotonic())
         if wait is None:
             raise Busy(
                 "too many logins failed of this name from this address.", fix=f"Wait {LONGEST:g} seconds."
@@ -152,7 +153,7 @@ class Door:
         # Of a name that nobody has, a hash is looked at too: it takes the same time.
         is_right = await self._passwords.is_of(password.secret, kept or users.nobody)
         if kept is None or not is_right:
-            _log.warning("login failed: name=%s address=%s", name if is_name(name) else "?", address or "?")
+            _log.warning("login failed: name=%s address=%s", tried or "?", address or "?")
             raise Unauthorized(
                 "the name or the password is wrong.",
                 fix="Log in again with docker login; a robot's secret may have been replaced.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import re
 from datetime import date
@@ -169,10 +170,11 @@ def few(value: tuple[str, ...]) -> tuple[str, ...]:
 
 def day(value: Any) -> Any:
     """A day; raises ValueError."""
-    if isinstance(value, str) and _DAY.fullmatch(value):
-        return value
     if isinstance(value, date):
         return value
+    with contextlib.suppress(ValueError):
+        if isinstance(value, str) and _DAY.fullmatch(value):
+            return date.fromisoformat(value)
     raise ValueError(f"{value!r} is no day; write it as in 2027-06-01")
 
 
