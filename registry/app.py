@@ -44,7 +44,7 @@ from registry.settings import Settings
 from registry.settings.model import Server
 from registry.signing.keys import KeyInvalid
 from storage.driver import Driver, Peek, Witness
-from storage.errors import StoreError
+from storage.errors import StoreError, StoreUnavailable
 from storage.store import Store
 
 _log = logging.getLogger("sidecargo")
@@ -183,9 +183,15 @@ def known_url(settings: Settings) -> str:
 
 
 def _door(settings: Settings, seen: Audiences, root: Path | None) -> Door:
-    """Raises StoreUnavailable and TokenKeyInvalid for a key, OSError for a users' file."""
+    """Raises StoreUnavailable for a file that cannot be read, TokenKeyInvalid for a key that is none."""
     access = settings.access
-    users = UserFile(Path(access.htpasswd) if access.htpasswd else None, access.known_robots)
+    try:
+        users = UserFile(Path(access.htpasswd) if access.htpasswd else None, access.known_robots)
+    except OSError as error:
+        raise StoreUnavailable(
+            f"access.htpasswd {access.htpasswd} cannot be read: {error.strerror or error}.",
+            fix=f"Make it by `sidecargo users add NAME --file {access.htpasswd}` and let this user read it.",
+        ) from None
     tokens = None
     if access.tokens.is_on:
         key = keyring.token_key(access.tokens.key, root)
