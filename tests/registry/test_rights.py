@@ -36,6 +36,7 @@ WRONG = {
     "no token": lambda: {"Authorization": "Bearer x.y.z"},
     "another scheme": lambda: {"Authorization": "Digest a=b"},
 }
+BY_TOKEN = " by token"
 HIDDEN = "may not see it"
 CASES = [
     pytest.param(row, method, id=f"{method} {row.path}")
@@ -47,7 +48,7 @@ CASES = [
 
 @pytest.fixture(scope="module")
 def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
-    guarded = guarding.start(tmp_path_factory.mktemp("guarded"))
+    guarded = guarding.start(tmp_path_factory.mktemp("guarded"), access={"tokens": {"enabled": True}})
     yield guarded
     guarded.server.stop()
 
@@ -62,6 +63,18 @@ def paths(row: Route, name: str) -> list[str]:
     return [plain.format_map({**words, "reference": reference}) for reference in references]
 
 
+@pytest.fixture(scope="module")
+def known(guarded: Guarded) -> dict[str, tuple[dict[str, str], str]]:
+    """What everybody shows, and who that is; those who have a name also by a token for all that is here."""
+    scopes = [f"repository:{name}:*" for name in (PRIVATE, ABSENT, PUBLIC)] + ["registry:catalog:*"]
+    query = "&".join(f"scope={scope}" for scope in scopes)
+    known = dict(KNOWN)
+    for who, (fields, principal) in KNOWN.items():
+        token = guarded.ask("GET", f"/token?{query}", fields).json["token"]
+        known[f"{who}{BY_TOKEN}"] = ({"Authorization": f"Bearer {token}"}, principal)
+    return known
+
+
 def ask(connection: Connection, method: str, path: str, fields: Mapping[str, str]) -> Answer:
     body = None if method in ("GET", "HEAD") else b"{}"
     return connection.ask(method, path, fields, body)
@@ -73,13 +86,18 @@ def names_of(row: Route) -> tuple[str, ...]:
 
 @pytest.mark.parametrize(("row", "method"), CASES)
 def test_everybody_gets_what_the_rules_give_and_nothing_else(
-    guarded: Guarded, row: Route, method: str
+    guarded: Guarded, known: dict[str, tuple[dict[str, str], str]], row: Route, method: str
 ) -> None:
     denied: dict[str, set[str]] = {}
     with Connection(guarded.host) as connection:
-        for who, name, path in product(KNOWN, names_of(row), (0, 1)):
-            fields, principal = KNOWN[who]
-            allowed = may(principal, row, name)
+        for who, name, path in product(known, names_of(row), (0, 1)):
+            fields, principal = known[who]
+            by_token = who.endswith(BY_TOKEN)
+            if row.path == "/token" and by_token:
+                continue  # a token gets no tokens
+            # No scope is for what belongs to no repository, and a token for everybody is one.
+            allowed = may(principal, row, name) and not (by_token and row.right is Right.ADMIN)
+            allowed = allowed or (by_token and row.path == "/v2/")
             if path == len(paths(row, name)) or (allowed and method == "DELETE" and name != ABSENT):
                 continue  # what is deleted is not there for the others
             for _ in range(2):  # what was allowed to one is now remembered
@@ -88,7 +106,8 @@ def test_everybody_gets_what_the_rules_give_and_nothing_else(
                 if allowed:
                     check_allowed(row, method, name, answer)
                     continue
-                check_denied(row, method, principal, name, answer)
+                limited = by_token and may(principal, row, name)
+                check_denied(row, method, "" if limited else principal, name, answer)
                 if name in (PRIVATE, ABSENT):
                     told = str(answer.timeless).replace(name, "NAME")
                     denied.setdefault(f"{who} {path}", set()).add(told)
@@ -120,7 +139,9 @@ def check_denied(row: Route, method: str, principal: str, name: str, answer: Ans
     sees = bool(name) and ORACLE.allow(Principal(principal, ""), Right.PULL, name)
     if not principal:
         expected = (401, "UNAUTHORIZED")
-        assert re.fullmatch(r'Basic realm="http://127\.0\.0\.1:\d+"', answer["www-authenticate"])
+        url = r'realm="http://127\.0\.0\.1:\d+'
+        asked = rf'Bearer {url}/token",service=.*' if row.path.startswith("/v2/") else rf'Basic {url}"'
+        assert re.fullmatch(asked, answer["www-authenticate"])
     elif not name or (sees and row.right is not Right.PULL):
         expected = (403, "DENIED")
     else:
