@@ -83,7 +83,7 @@ def add(
     if not is_name(name):
         raise Failure(f"{name!r} is no name.", "Write letters, digits and . _ @ + - inside.")
     in_force = settings(path).settings
-    file = named or (Path(in_force.access.htpasswd) if in_force.access.htpasswd else None)
+    file = _users_file(named, in_force)
     if not robot:
         if form != "text":
             raise Failure("--format k8s-secret shows a secret, and users have none.", "Add --robot.")
@@ -119,7 +119,7 @@ def listed(as_json: bool, named: Path | None, path: Path | None) -> int:
       sidecargo users list --config sidecargo.yaml
     """
     in_force = settings(path).settings
-    file = named or (Path(in_force.access.htpasswd) if in_force.access.htpasswd else None)
+    file = _users_file(named, in_force)
     users = htpasswd.parse(_read(file) if file else "")
     rows: list[dict[str, object]] = [{"who": f"user:{name}"} for name in users.hashes]
     for one in (*users.robots, *in_force.access.known_robots):
@@ -154,7 +154,7 @@ def remove(name: str, robot: bool, old: bool, named: Path | None, path: Path | N
     if old and not robot:
         raise Failure("--old is about a robot's secrets.", "Add --robot.")
     in_force = settings(path).settings
-    file = named or (Path(in_force.access.htpasswd) if in_force.access.htpasswd else None)
+    file = _users_file(named, in_force)
     if file is None:
         raise _no_file()
     who = f"robot:{name}" if robot else f"user:{name}"
@@ -186,6 +186,10 @@ class _Shown:
         if self._is_text:
             return f"{secret}\n"
         return pull_secret.render(Login(self._host, name, secret), self._name, self._namespace)
+
+
+def _users_file(named: Path | None, in_force: Settings) -> Path | None:
+    return named or (Path(in_force.access.htpasswd) if in_force.access.htpasswd else None)
 
 
 def _known(in_force: Settings) -> str:
