@@ -17,6 +17,7 @@ LIVE = 2
 """Secrets of one robot at a time: the one before, and the one that replaces it."""
 
 _PREFIX = "scr_"  # for those who look for secrets in places where none should be
+_SECRET = re.compile(rb"scr_[A-Za-z0-9_-]{43}")
 _HASH = re.compile(r"sha256:[0-9a-f]{64}")
 
 
@@ -46,6 +47,11 @@ class Robot:
 def new_secret() -> str:
     """A secret that nobody has; it is shown once and kept nowhere."""
     return _PREFIX + secrets.token_urlsafe(32)
+
+
+def is_secret(shown: bytes) -> bool:
+    """Whether it has the form of a robot's secret, which nobody's password has."""
+    return _SECRET.fullmatch(shown) is not None
 
 
 def hashed(secret: bytes) -> str:

@@ -204,6 +204,8 @@ def _password(from_stdin: bool) -> bytes:
     if not password:
         raise Failure("an empty password is none.", "Type one, or let another program write it.")
     said: bytes = password.encode()
+    if robots.is_secret(said):
+        raise Failure("that is a robot's secret, and no user's password.", "Choose another one.")
     if len(said) > htpasswd.LONGEST:
         raise Failure(f"bcrypt takes {htpasswd.LONGEST} bytes of a password.", "Choose a shorter one.")
     return said

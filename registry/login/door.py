@@ -9,7 +9,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
-from registry.access import credentials
+from registry.access import credentials, robots
 from registry.access.credentials import Bearer, CredentialUnreadable, Password
 from registry.access.identities import Identity, RobotExpired
 from registry.access.principal import Principal, is_name
@@ -141,6 +141,9 @@ class Door:
             ) from None
         if robot is not None:
             return robot
+        if robots.is_secret(password.secret):
+            # A mesh whose secret was replaced tries on and on: it costs no slow hash, and nobody's turn.
+            raise self._wrong(name, address)
         tried = name if is_name(name) else ""  # whatever else it may be, and however long
         wait = self._slowness.wait(tried, address, time.monotonic())
         if wait is None:
@@ -153,13 +156,17 @@ class Door:
         # Of a name that nobody has, a hash is looked at too: it takes the same time.
         is_right = await self._passwords.is_of(password.secret, kept or users.nobody)
         if kept is None or not is_right:
-            _log.warning("login failed: name=%s address=%s", tried or "?", address or "?")
-            raise Unauthorized(
-                "the name or the password is wrong.",
-                fix="Log in again with docker login; a robot's secret may have been replaced.",
-            )
+            raise self._wrong(name, address)
         self._slowness.forgive(name, address)
         return users.user(name, kept)
+
+    @staticmethod
+    def _wrong(name: str, address: str) -> Unauthorized:
+        _log.warning("login failed: name=%s address=%s", name if is_name(name) else "?", address or "?")
+        return Unauthorized(
+            "the name or the password is wrong.",
+            fix="Log in again with docker login; a robot's secret may have been replaced.",
+        )
 
 
 class _Remembered(Generic[_T]):

@@ -1,6 +1,6 @@
 from datetime import date
 
-from registry.access.robots import Robot, hashed, is_hash, new_secret
+from registry.access.robots import Robot, hashed, is_hash, is_secret, new_secret
 
 
 def test_a_secret_and_what_is_kept_of_it() -> None:
@@ -9,6 +9,9 @@ def test_a_secret_and_what_is_kept_of_it() -> None:
     assert secret.isascii() and len(secret) >= 43
     kept = hashed(secret.encode())
     assert is_hash(kept) and secret not in kept
+    assert is_secret(secret.encode())
+    for other_form in (b"", b"scr_", secret.encode()[:-1], secret.encode() + b"a", secret[4:].encode()):
+        assert not is_secret(other_form)
     assert not is_hash(kept.upper()) and not is_hash(kept[:-1]) and not is_hash(secret)
 
 

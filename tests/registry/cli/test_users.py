@@ -128,7 +128,10 @@ def test_what_cannot_be(
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize(("password", "said"), [("", "an empty password"), ("x" * 73, "72 bytes")])
+@pytest.mark.parametrize(
+    ("password", "said"),
+    [("", "an empty password"), ("x" * 73, "72 bytes"), ("scr_" + "a" * 43, "a robot's secret")],
+)
 def test_passwords_that_are_none(
     sidecargo: Runner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, password: str, said: str
 ) -> None:

@@ -167,6 +167,15 @@ async def test_wrong_passwords_are_slowed_and_right_ones_that_are_remembered_nev
     assert (await entrance.enter(basic("deploy", SECRET))).name == "robot:deploy"
 
 
+async def test_a_mesh_with_a_secret_that_was_replaced_takes_nobody_s_turn(entrance: Entrance) -> None:
+    for name in ("deploy", "alice", "mallory"):
+        for _ in range(100):
+            message = await entrance.refused(basic(name, "scr_" + "o" * 43))
+            assert message == "the name or the password is wrong."
+    assert entrance.passwords.looked_at == []
+    assert (await entrance.enter(basic("alice"))).name == "user:alice"
+
+
 async def test_a_log_has_names_and_addresses_and_no_secret(
     entrance: Entrance, caplog: pytest.LogCaptureFixture
 ) -> None:
