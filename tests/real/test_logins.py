@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest
 from tests.real import images, istio
 from tests.real.dockerd import Docker
 from tests.real.process import Finished, Word, environment, run
-from tests.real.tools import require
+from tests.real.tools import ROOT, require
 from tests.registry import guarded as guarding
 from tests.registry.consumers.shapes import B
 from tests.registry.guarded import PASSWORD, PRIVATE, PUBLIC, SECRET, Guarded, basic
@@ -62,6 +63,32 @@ class Client:
         done = self(*words, text=text)
         assert done.code != 0, f"{self.name} {words}: {done.said}"
         return done
+
+
+def test_our_own_commands(guarded: Guarded, tmp_path: Path) -> None:
+    host, plugin = guarded.host, require("plugin")
+
+    def sidecargo(name: str, secret: str, *words: Word) -> Finished:
+        folder = tmp_path / name
+        folder.mkdir(exist_ok=True)
+        auth = base64.b64encode(f"{name}:{secret}".encode()).decode()
+        (folder / "config.json").write_text(json.dumps({"auths": {host: {"auth": auth}}}))
+        env = environment(DOCKER_CONFIG=str(folder), PYTHONPATH=str(ROOT))
+        return run(sys.executable, "-m", "registry", *words, env=env, folder=tmp_path)
+
+    assert sidecargo("pusher", PASSWORD, "push", plugin, f"{host}/team/own:v1").code == 0
+    assert sidecargo("deploy", SECRET, "check", f"{host}/team/own:v1").code == 0
+    promoted = sidecargo("pusher", PASSWORD, "promote", f"{host}/team/own:v1", f"{host}/team/own-prod:v1")
+    assert promoted.code == 0, promoted.said
+    for name, secret, words in (
+        ("puller", PASSWORD, ("push", plugin, f"{host}/team/own:v2")),
+        ("pusher", WRONG, ("push", plugin, f"{host}/team/own:v2")),
+        ("other", PASSWORD, ("check", f"{host}/team/own:v1")),
+        ("pusher", PASSWORD, ("promote", f"{host}/team/own:v1", f"{host}/other/own:v1")),
+    ):
+        done = sidecargo(name, secret, *words)
+        assert done.code in (1, 2) and done.err.startswith("error: "), done.said
+        assert "Traceback" not in done.said
 
 
 def test_crane(guarded: Guarded, layout: Path, tmp_path: Path) -> None:

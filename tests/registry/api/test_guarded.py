@@ -162,6 +162,23 @@ def test_no_secret_is_in_a_log_or_in_the_store(guarded: Guarded) -> None:
             assert not [secret for secret in secrets if secret.encode() in held], path
 
 
+@pytest.mark.parametrize(
+    "lies",
+    [
+        {"Host": "evil.example"},
+        {"Host": f"x/v2/{PUBLIC}/manifests/v1?"},
+        {"X-Forwarded-Host": "evil.example", "X-Original-URL": "/v2/", "X-HTTP-Method-Override": "GET"},
+        {"X-Forwarded-User": "admin", "Remote-User": "admin", "Cookie": "user=admin"},
+    ],
+)
+def test_what_a_client_says_of_itself_changes_nothing(guarded: Guarded, lies: dict[str, str]) -> None:
+    path = f"/v2/{PRIVATE}/manifests/v1"
+    for fields in ({}, basic("idle")):
+        honest = guarded.ask("GET", path, fields)
+        assert honest.status in (401, 404)
+        assert guarded.ask("GET", path, {**fields, **lies}).timeless == honest.timeless
+
+
 def test_errors_say_what_to_do(guarded: Guarded) -> None:
     said = {
         who: guarded.ask("PUT", f"/v2/{PRIVATE}/manifests/v1", fields, b"{}").error["message"]
