@@ -39,6 +39,7 @@ from registry.publish.foresight import Foresight
 from registry.publish.inspectors import Inspectors
 from registry.publish.publisher import Publisher
 from registry.publish.signatures import Signer
+from registry.publish.verifier import Verifier
 from registry.routes import ROUTES
 from registry.settings import Settings
 from registry.settings.model import Server
@@ -60,6 +61,7 @@ def serve(settings: Settings) -> int:
         root = asyncio.run(storages.prepared(settings))
         keyring.ring(settings.signing, root)
         _door(settings, Audiences(Seal()), root)
+        keyring.verification(settings)
         listeners = _listen(settings.server)
     except (StoreError, KeyInvalid, TokenKeyInvalid, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
@@ -90,7 +92,8 @@ def wire(settings: Settings, supervisor: int | None = None) -> tuple[Starlette, 
     inspectors, ahead = Inspectors(temp), Inspectors(temp, ahead=True)
     signer = Signer(ring, known_as(settings), bundles=settings.signing.bundles)
     examiner = Examiner(inspectors, Foresight(ahead), _spool_in(temp))
-    publisher = Publisher(examiner, signer, settings.policy)
+    verifier = Verifier(keyring.verification(settings), known_as(settings))
+    publisher = Publisher(examiner, signer, settings.policy, verifier)
     seen = Audiences(Seal())
     door = _door(settings, seen, place.folder)
     services = Services(
@@ -107,6 +110,7 @@ def wire(settings: Settings, supervisor: int | None = None) -> tuple[Starlette, 
         bodies=Bodies(settings.limits.manifest),
         ring=ring,
         public_url=settings.server.public_url or "",
+        verifier=verifier,
         remembered=place.remembered,
         locates=place.locates,
     )

@@ -9,11 +9,13 @@ from __future__ import annotations
 import contextlib
 import os
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from registry.settings.model import Signing
+from registry import patterns
+from registry.publish.verifier import nobody
+from registry.settings.model import Settings, Signing
 from registry.signing import keys
 from registry.signing.keys import KeyInvalid, PublicKey, SigningKey
 from registry.signing.ring import KeyRing, Published
@@ -24,6 +26,9 @@ MADE = "signing.key"
 MADE_FOR_TOKENS = "tokens.key"
 FOLDER = "private"
 _FROM_ENVIRONMENT = "env://"
+_SIGNING = "the signing key {}"
+_TOKENS = "the key of access.tokens {}"
+_READABLE = "Make one by `sidecargo keys new FILE` and let this user read it."
 _COSIGN_PASSPHRASE = "COSIGN_PASSWORD"  # noqa: S105 - its name
 
 
@@ -52,6 +57,32 @@ def ring(signing: Signing, root: Path | None) -> KeyRing:
     return _ring([_file(made), *(_file(path) for path in _retired(folder))], passphrase)
 
 
+def verifying(named: Sequence[str], passphrase: str | None = None) -> tuple[PublicKey, ...]:
+    """The keys by which others sign: public ones, or of private ones the public part.
+
+    Each is named as those that sign are. Raises StoreUnavailable where one cannot be read, KeyInvalid where
+    it holds no P-256 key.
+    """
+    found: dict[str, PublicKey] = {}
+    for name in named:
+        source = _source(name, "the key {}", "Name a public key in PEM, as cosign.pub.")
+        key = _load(source, passphrase).public if keys.is_private(source.pem) else _load_public(source)
+        found.setdefault(key.key_id, key)
+    return tuple(found.values())
+
+
+def verification(settings: Settings) -> Callable[[str], tuple[PublicKey, ...]]:
+    """The keys of which one must have signed what a repository has, by its name; raises as `verifying` does.
+
+    The first rule that names the repository counts.
+    """
+    passphrase = _passphrase(settings.signing)
+    rules = [(rule.repositories, verifying(rule.keys, passphrase)) for rule in settings.verification]
+    if not rules:
+        return nobody
+    return lambda name: next((held for pattern, held in rules if patterns.matches(pattern, name)), ())
+
+
 def signing_key(named: Sequence[Path], root: Path | None) -> SigningKey:
     """The key that signs, by the same rules; raises as `ring` does."""
     return ring(Signing(keys=tuple(map(str, named))), root).signing
@@ -63,7 +94,7 @@ def token_key(named: str | None, root: Path | None) -> bytes:
     Raises StoreUnavailable where there is none to be had.
     """
     if named is not None:
-        return _file(Path(named), "key of access.tokens").pem
+        return _file(Path(named), _TOKENS).pem
     if root is None:
         raise StoreUnavailable(
             "no private key is kept in a bucket, and none is given for tokens.",
@@ -75,7 +106,7 @@ def token_key(named: str | None, root: Path | None) -> bytes:
         _make(made)
     for one in (made.parent, root):
         sync_folder(one)
-    return _file(made, "key of access.tokens").pem
+    return _file(made, _TOKENS).pem
 
 
 def write_new(path: Path) -> SigningKey:
@@ -131,26 +162,23 @@ def _ring(sources: Sequence[_Source], passphrase: str | None) -> KeyRing:
     return KeyRing(signing, tuple(published))
 
 
-def _source(name: str) -> _Source:
+def _source(name: str, what: str = _SIGNING, fix: str = _READABLE) -> _Source:
     if not name.startswith(_FROM_ENVIRONMENT):
-        return _file(Path(name))
+        return _file(Path(name), what, fix)
     variable = name.removeprefix(_FROM_ENVIRONMENT)
     if not (pem := os.environ.get(variable)):
         raise StoreUnavailable(
-            f"the signing key {name} is not there: the variable {variable} is not set.",
-            fix=f"Let {variable} hold the key in PEM, or name a file in signing.keys.",
+            f"{what.format(name)} is not there: the variable {variable} is not set.",
+            fix=f"Let {variable} hold the key in PEM, or name a file instead.",
         )
     return _Source(name, pem.encode())
 
 
-def _file(path: Path, what: str = "signing key") -> _Source:
+def _file(path: Path, what: str = _SIGNING, fix: str = _READABLE) -> _Source:
     try:
         return _Source(str(path), path.read_bytes(), path.stat().st_mtime)
     except OSError as error:
-        raise StoreUnavailable(
-            f"the {what} {path} cannot be read: {error.strerror}.",
-            fix="Make one by `sidecargo keys new FILE` and let this user read it.",
-        ) from None
+        raise StoreUnavailable(f"{what.format(path)} cannot be read: {error.strerror}.", fix=fix) from None
 
 
 def _load(source: _Source, passphrase: str | None) -> SigningKey:

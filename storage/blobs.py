@@ -108,6 +108,14 @@ class Blobs:
         """Store small blobs that are at hand, each under its sha256 within its link; again is fine."""
         await together(*(self.put(Digest.of(data), data) for data in blobs))
 
+    async def enclosed(self, *blobs: bytes) -> dict[str, bytes]:
+        """What `enclose` writes: keys and their objects, the bytes before what names them."""
+        own = {paths.blob_link(self._repository, Digest.of(data)): data for data in blobs}
+        if await self._current.is_ours():
+            return {key: records.enclosed_blob(data) for key, data in own.items()}
+        shared = {paths.blob(Digest.of(data)): data for data in blobs}
+        return shared | {key: records.write_size(len(data)) for key, data in own.items()}
+
     async def keep(self, digest: Digest, data: bytes) -> None:
         """Store a small blob that was uploaded: within its link, and among what repositories share.
 

@@ -15,7 +15,7 @@ import os
 import stat
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
-from itertools import chain, islice
+from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
@@ -31,7 +31,7 @@ from storage.driver import (
     Stat,
     nothing,
 )
-from storage.files import MISSING, failures_told, opened, seize, step, sync_folder, write_all, write_whole
+from storage.files import MISSING, failures_told, opened, seize, step, sync_folder, write_whole, written
 from storage.listing import Listings
 from storage.locks import Locks
 
@@ -104,11 +104,7 @@ class DiskDriver:
     async def put_in_order(self, steps: Sequence[Mapping[str, bytes]]) -> None:
         """See `storage.driver.Driver`."""
 
-        def put_all() -> None:
-            for key, data in chain.from_iterable(one.items() for one in steps):
-                self._publish_bytes(key, data, self._rename)
-
-        await self._run(put_all)
+        await self._run(lambda: list(map(self._publish_step, steps)))
 
     async def create(self, key: str, data: bytes) -> None:
         """See `storage.driver.Driver`."""
@@ -227,14 +223,19 @@ class DiskDriver:
         return self.root / "temp" / uuid.uuid4().hex
 
     def _publish_bytes(self, key: str, data: bytes, place: Callable[[Path, str], None]) -> None:
-        temp = self._temp()
-        try:
-            with temp.open("xb", buffering=0) as file:
-                write_all(file, data)
-                os.fsync(file.fileno())
+        with written(self._temp(), data) as temp:
             place(temp, key)
-        finally:
-            temp.unlink(missing_ok=True)
+
+    def _publish_step(self, objects: Mapping[str, bytes]) -> None:
+        """Objects that need not wait for one another: a folder is synced once for all of them."""
+        with contextlib.ExitStack() as until_placed:
+            temps = [until_placed.enter_context(written(self._temp(), data)) for data in objects.values()]
+            for key, temp in zip(objects, temps, strict=True):
+                with self._locks.held(key):
+                    self._move(temp, key, is_synced=False)
+            for folder in dict.fromkeys((self.root / key).parent for key in objects):
+                with contextlib.suppress(FileNotFoundError):
+                    folders.sync(folder, self.root)
 
     def _create_empty(self, key: str) -> None:
         path = self.root / key
@@ -262,9 +263,9 @@ class DiskDriver:
         with self._locks.held(key):
             self._move(temp, key)
 
-    def _move(self, temp: Path, key: str) -> None:
+    def _move(self, temp: Path, key: str, *, is_synced: bool = True) -> None:
         target = self.root / key
-        self._in_folder(temp, target.parent, lambda: temp.rename(target))
+        self._in_folder(temp, target.parent, lambda: temp.rename(target), is_synced=is_synced)
 
     def _link(self, temp: Path, key: str) -> None:
         target = self.root / key
@@ -278,7 +279,9 @@ class DiskDriver:
 
         self._in_folder(temp, target.parent, link)
 
-    def _in_folder(self, source: Path, folder: Path, place: Callable[[], object]) -> None:
+    def _in_folder(
+        self, source: Path, folder: Path, place: Callable[[], object], *, is_synced: bool = True
+    ) -> None:
         """Place `source` in a folder, made when it is missing: `delete` may take it away at any time."""
         for _ in range(_TRIES):
             try:
@@ -289,7 +292,8 @@ class DiskDriver:
                 folders.make(folder, self.root)
             else:
                 with contextlib.suppress(FileNotFoundError):
-                    folders.sync(folder, self.root)
+                    if is_synced:
+                        folders.sync(folder, self.root)
                 return
         raise OSError(errno.EIO, "the folder cannot be made", str(folder))
 

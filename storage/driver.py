@@ -215,14 +215,16 @@ class Locates(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Witness:
-    """Something remembered is still true while the object `key` begins with `content`.
+    """Something remembered is still true while the object `key` begins with `content`, and so those `beside`.
 
     `content` is a record (`storage.records`): no other begins with it.
     """
 
     key: str
     content: bytes
+    beside: tuple[Witness, ...] = ()
 
     def holds(self, peek: Peek) -> bool:
         """Whether it is true now."""
-        return (peek.peek(self.key) or b"").startswith(self.content)
+        is_there = (peek.peek(self.key) or b"").startswith(self.content)
+        return is_there and all(one.holds(peek) for one in self.beside)

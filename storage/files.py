@@ -74,6 +74,21 @@ def write_all(file: FileIO, data: bytes) -> None:
 
 
 @contextlib.contextmanager
+def written(path: Path, data: bytes) -> Iterator[Path]:
+    """A new file of these bytes that is on the disk, gone at the end where it still has that name.
+
+    Raises OSError.
+    """
+    try:
+        with path.open("xb", buffering=0) as file:
+            write_all(file, data)
+            os.fsync(file.fileno())
+        yield path
+    finally:
+        path.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
 def handle_of(folder: Path) -> Iterator[int]:
     """A folder, open; raises OSError."""
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

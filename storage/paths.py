@@ -21,6 +21,7 @@
         _tags/<tag>                                  the descriptor that the tag names, and in a line each
                                                      what it named before
         _referrers/<algorithm>/<hex>/<digest>        descriptor of a manifest whose subject is <hex>
+        _parents/<algorithm>/<hex>/<digest>          an index that names <hex>, where somebody asks for that
         _derived/<algorithm>/<hex>                   what was derived from a manifest
 
 Folders of a repository begin with "_", which no segment of a name can: the repository `a/tags` does
@@ -136,6 +137,16 @@ def referrers(repository: str, subject: Digest) -> str:
 def referrer(repository: str, subject: Digest, digest: Digest) -> str:
     """One manifest that refers to another."""
     return f"{referrers(repository, subject)}/{digest}"
+
+
+def parents(repository: str, child: Digest) -> str:
+    """The folder of the indexes that name a manifest."""
+    return f"{_own(repository)}/_parents/{child.algorithm}/{child.hex}"
+
+
+def parent(repository: str, child: Digest, index: Digest) -> str:
+    """One index that names a manifest."""
+    return f"{parents(repository, child)}/{index}"
 
 
 def derived(repository: str, digest: Digest) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from storage import kept, paths, records
@@ -17,6 +17,7 @@ from storage.errors import BlobUnknown, ManifestInvalid, ManifestUnknown, NameUn
 from storage.formats import Current
 from storage.manifest import Descriptor, Manifest
 from storage.names import quoted
+from storage.parents import Parents
 from storage.referrers import Referrers, row
 from storage.refusals import Refusals
 from storage.tags import HISTORY, Tags
@@ -64,6 +65,7 @@ class Repository:
         self.blobs = Blobs(driver, name, current=current)
         self.tags = Tags(driver, name, history=history, current=current)
         self.referrers = Referrers(driver, name)
+        self.parents = Parents(driver, name)
         self.derived = Derived(driver, name)
         self.refusals = Refusals(driver, name)
         self.uploads = uploads
@@ -84,6 +86,12 @@ class Repository:
         key = paths.manifest(self.name, reference)
         record, _ = records.split(await self._object(reference))
         return records.read_descriptor(record, key), Witness(key, record)
+
+    async def holds(self, witness: Witness) -> bool:
+        """Whether what `find` saw of this repository is still so."""
+        with contextlib.suppress(ObjectMissing):
+            return (await self._driver.get(witness.key)).startswith(witness.content)
+        return False
 
     async def written(self, witness: Witness) -> float:
         """When what `find` saw was written (Unix seconds, the store's clock); raises ManifestUnknown."""
@@ -190,8 +198,15 @@ class Repository:
 
     async def store_beside(self, media_type: str, body: bytes) -> StoredManifest:
         """Store a manifest without a subject that belongs to one which enters the catalog itself."""
-        stored = StoredManifest(Descriptor(media_type, Digest.of(body), len(body)), body)
-        await self._driver.put_in_order(await self._steps(stored))
+        (stored,) = await self.store_all_beside(media_type, (body,), {})
+        return stored
+
+    async def store_all_beside(
+        self, media_type: str, bodies: Sequence[bytes], first: Mapping[str, bytes]
+    ) -> list[StoredManifest]:
+        """Store the objects `first`, then manifests as `store_beside` does: in one step for all."""
+        stored = [StoredManifest(Descriptor(media_type, Digest.of(body), len(body)), body) for body in bodies]
+        await self._driver.put_in_order([first, *await self._steps(*stored)])
         return stored
 
     async def hold(self, manifest: Manifest) -> None:
@@ -289,12 +304,13 @@ class Repository:
         if manifest.subject and not await self.referrers.has(manifest.subject.digest, stored.digest):
             await self._refer(manifest, stored.descriptor)
 
-    async def _steps(self, stored: StoredManifest) -> list[dict[str, bytes]]:
-        """What to write for a manifest, in order: so that whichever release serves the store can read it."""
-        key = paths.manifest(self.name, stored.digest)
+    async def _steps(self, *stored: StoredManifest) -> list[dict[str, bytes]]:
+        """What to write for manifests, in order: so that whichever release serves the store can read it."""
+        keys = [paths.manifest(self.name, one.digest) for one in stored]
         if await self._current.is_ours():
-            return [{key: stored.written()}]
-        return [{paths.blob(stored.digest): stored.body}, {key: records.write_descriptor(stored.descriptor)}]
+            return [{key: one.written() for key, one in zip(keys, stored, strict=True)}]
+        links = (records.write_descriptor(one.descriptor) for one in stored)
+        return [{paths.blob(one.digest): one.body for one in stored}, dict(zip(keys, links, strict=True))]
 
     async def _child(self, digest: Digest) -> Descriptor:
         """A manifest that an index names, out of the trash where garbage collection took it away."""

@@ -79,9 +79,17 @@ class Tags:
 
     async def history(self, tag: str) -> History:
         """What a tag names and named; raises ManifestUnknown."""
-        found = read(await self._object(tag), paths.tag(self._repository, tag))
+        found, _ = await self.whole(tag)
         since = time.time() - self._history
         return replace(found, former=tuple(one for one in found.former if one.until >= since))
+
+    async def whole(self, tag: str) -> tuple[History, Witness]:
+        """All that a tag's object says, however long ago it was, and the witness of what it names.
+
+        Raises ManifestUnknown.
+        """
+        key, held = paths.tag(self._repository, tag), await self._object(tag)
+        return read(held, key), Witness(key, records.split(held)[0])
 
     async def held(self, tag: str) -> bytes | None:
         """What a tag's object holds now, for `move`; None where there is no such tag."""
@@ -89,10 +97,18 @@ class Tags:
             return await self._driver.get(paths.tag(self._repository, tag))
         return None
 
-    async def move(self, tag: str, descriptor: Descriptor, held: bytes | None, *, by: str = "") -> bool:
+    async def move(
+        self,
+        tag: str,
+        descriptor: Descriptor,
+        held: bytes | None,
+        *,
+        by: str = "",
+        answered: Digest | None = None,
+    ) -> bool:
         """Let a tag name a manifest while it is as it was `held`; whether it was. `by` is who wants it.
 
-        Named again, it counts as written now.
+        Named again, it counts as written now. What some are still `answered` is remembered however old it is.
         """
         key = paths.tag(self._repository, tag)
         named = Descriptor(descriptor.media_type, descriptor.digest, descriptor.size)
@@ -101,7 +117,7 @@ class Tags:
         if is_plain and not await self._current.is_ours():
             moved = records.write_descriptor(named)
         else:
-            moved = self._moved(held, key, named, by[:_MAX_BY])
+            moved = self._moved(held, key, named, by[:_MAX_BY], answered)
         try:
             if held is None:
                 await self._driver.create(key, moved)
@@ -123,15 +139,16 @@ class Tags:
         *,
         by: str = "",
         may: Callable[[bytes | None], None] = anyhow,
+        answered: Digest | None = None,
     ) -> Digest | None:
         """Let a tag that was `held` name a manifest, however often it has to be tried; what it named before.
 
         `may` is asked before each try of what the tag is then, and raises where it must not be moved from
-        there. Raises StoreUnavailable where others move it all the time.
+        there. `answered`: as for `move`. Raises StoreUnavailable where others move it all the time.
         """
         for tried in range(_TRIES):
             may(held)
-            if await self.move(tag, descriptor, held, by=by):
+            if await self.move(tag, descriptor, held, by=by, answered=answered):
                 return self.named(tag, held)
             # Of many who move it at once one gets through each time; the others do not come back together.
             await asyncio.sleep(_CHANCE.uniform(0, 0.001 * min(tried, 50)))
@@ -203,7 +220,9 @@ class Tags:
     def _unknown(self, tag: str) -> ManifestUnknown:
         return ManifestUnknown(f"{self._repository} has no tag {tag!r}.")
 
-    def _moved(self, held: bytes | None, key: str, named: Descriptor, by: str) -> bytes:
+    def _moved(
+        self, held: bytes | None, key: str, named: Descriptor, by: str, answered: Digest | None
+    ) -> bytes:
         """What a tag that is `held` is when it names this."""
         now = round(time.time(), 3)
         record = records.write(named.to_json() | _said(now, by))
@@ -219,6 +238,8 @@ class Tags:
         else:
             earlier = (Former(found.named, now, found.by, found.since), *found.former)
         kept = [one for one in earlier[:MOST] if one.until >= now - self._history]
+        if answered is not None and all(one.descriptor.digest != answered for one in kept):
+            kept = kept[: MOST - 1] + [one for one in earlier if one.descriptor.digest == answered][:1]
         return b"\n".join((record, *map(_line, kept)))
 
 

@@ -18,8 +18,9 @@ FLOORS = {
     "objects": "storage.driver storage.files storage.folders storage.listing storage.locks storage.disk "
     "storage.together storage.s3 storage.circuit storage.memory storage.asking storage.remembered",
     "content": "storage.paths storage.records storage.blobs storage.incoming storage.uploads storage.tags "
-    "storage.referrers storage.derived storage.refusals storage.repositories storage.sweep storage.store "
-    "storage.fsck storage.attached storage.trash storage.gc storage.formats storage.kept storage.migration",
+    "storage.referrers storage.parents storage.derived storage.refusals storage.repositories storage.sweep "
+    "storage.store storage.fsck storage.attached storage.trash storage.gc storage.formats storage.kept "
+    "storage.migration",
     "domain": "registry.verdict registry.wasm registry.consumers registry.signing "
     "registry.access registry.trial registry.apply",
     "publishing": "registry.publish",

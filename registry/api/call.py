@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 from urllib.parse import urlencode
 
@@ -20,14 +20,17 @@ from registry.login.door import Door
 from registry.metrics import Metrics
 from registry.publish.examiner import Examiner
 from registry.publish.publisher import Publisher
+from registry.publish.verifier import Verifier
 from registry.signing.ring import KeyRing
 from storage import names
 from storage.digest import Digest
 from storage.driver import Locates, Page, Witness
 from storage.errors import DigestInvalid, PageInvalid, SizeInvalid
+from storage.manifest import Descriptor
 from storage.remembered import Remembered
 from storage.repositories import Repository
 from storage.store import Store
+from storage.tags import History
 
 MAX_PAGE = 10_000
 
@@ -64,10 +67,10 @@ class Services:
     """What the resources work with.
 
     `rules` say who may do what, the `door` who asks, `challenges` how a login is asked for. `store` asks
-    where content is kept, `pulls` may have seen it a moment ago. `ring` are the keys that sign and signed;
-    `public_url` is how the registry is known from outside, "" where that is not said; `remembered` is the
-    memory in front of a store that has one; `locates` tells where clients fetch large blobs themselves, if
-    they are to.
+    where content is kept, `pulls` may have seen it a moment ago. `verifier` holds back from who may not push
+    what is not signed. `ring` are the keys that sign and signed; `public_url` is how the registry is known
+    from outside, "" where that is not said; `remembered` is the memory in front of a store that has one;
+    `locates` tells where clients fetch large blobs themselves, if they are to.
     """
 
     rules: Rules
@@ -83,6 +86,7 @@ class Services:
     bodies: Bodies
     ring: KeyRing
     public_url: str
+    verifier: Verifier = field(default_factory=Verifier)
     remembered: Remembered | None = None
     locates: Locates | None = None
 
@@ -105,10 +109,6 @@ class Call:
         """The repository of a route that has one in its path."""
         assert self.named is not None
         return self.named
-
-    def may(self, right: Right) -> bool:
-        """Whether whoever asks has this right, too, in the call's repository."""
-        return self.services.rules.allow(self.principal, right, self.repository.name)
 
     async def visible(self, *, after: str, limit: int) -> Page:
         """A part of the names of the repositories that whoever asks may pull, in byte order."""
@@ -145,6 +145,25 @@ class Call:
         if "digest" in params:
             return self.digest()
         return names.tag(params["tag"]) if "tag" in params else names.reference(params["reference"])
+
+    def may(self, right: Right) -> bool:
+        """Whether who asks has a right to the repository of the path."""
+        return self.services.rules.allow(self.principal, right, self.named.name if self.named else None)
+
+    async def find(
+        self, reference: str | Digest, repository: Repository | None = None
+    ) -> tuple[Descriptor, Witness | None]:
+        """What a tag or a digest names for who asks; and what makes that true for everybody, if it is.
+
+        `repository` is that of the path, looked at in another way. Raises ManifestUnknown.
+        """
+        there = repository or self.repository
+        return await self.services.verifier.find(there, reference, may_push=self.may(Right.PUSH))
+
+    async def history(self, tag: str) -> History:
+        """What a tag names and named for who asks; raises ManifestUnknown."""
+        verifier, may_push = self.services.verifier, self.may(Right.PUSH)
+        return await verifier.history(self.repository, tag, may_push=may_push)
 
     def query(self, name: str) -> str | None:
         """A parameter of the query."""

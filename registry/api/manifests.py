@@ -25,7 +25,7 @@ _MAX_TAGS = 100
 async def get(call: Call) -> Response:
     """The manifest as it was pushed, or its headers."""
     reference = call.reference()
-    found = await call.repository.find(reference)
+    found = await call.find(reference)
     try:
         return await _answer(call, call.repository, *found)
     except ManifestUnknown:
@@ -33,7 +33,7 @@ async def get(call: Call) -> Response:
             raise
         # A tag may be remembered for a moment: what it named then is deleted, it names another one now.
         repository = call.services.store.repository(call.repository.name)
-        return await _answer(call, repository, *await repository.find(reference))
+        return await _answer(call, repository, *await call.find(reference, repository))
 
 
 async def put(call: Call) -> Response:
@@ -64,7 +64,7 @@ async def put(call: Call) -> Response:
         response.headers["OCI-Subject"] = str(receipt.subject)
     for tag in receipt.tags:
         response.headers.append("OCI-Tag", tag)
-    for warning in warning_headers(receipt.warnings):
+    for warning in warning_headers(receipt.told):
         response.headers.append("Warning", warning)
     return response
 
@@ -76,7 +76,9 @@ async def delete(call: Call) -> Response:
     return Response(status_code=202)
 
 
-async def _answer(call: Call, repository: Repository, descriptor: Descriptor, witness: Witness) -> Response:
+async def _answer(
+    call: Call, repository: Repository, descriptor: Descriptor, witness: Witness | None
+) -> Response:
     headers = {"Content-Type": descriptor.media_type, "Docker-Content-Digest": str(descriptor.digest)}
     read = partial(repository.read, descriptor)
     return await Content(descriptor.digest, descriptor.size, read, witness, headers).answer(call)

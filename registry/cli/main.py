@@ -27,6 +27,7 @@ _COMMANDS = (
     "serve",
     "tags",
     "users",
+    "verify",
     "why",
     "yaml",
 )

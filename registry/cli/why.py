@@ -92,6 +92,7 @@ def _lines(asked: Reference, report: Mapping[str, Any]) -> Iterator[str]:
         for name, verdict in report["consumers"].items():
             yield f"  {printable(name)}  {'loads' if verdict['ok'] else 'does not load'}"
             yield from _problems(verdict["problems"])
+    yield from _verification(report.get("verification"))
     if last is None:
         return
     what = "was taken with a warning" if last["warned"] else "was refused"
@@ -102,6 +103,13 @@ def _lines(asked: Reference, report: Mapping[str, Any]) -> Iterator[str]:
     yield f"  pushed   {printable(str(last['reference']))} at {printable(str(last['at']))}"
     yield f"  digest   {printable(str(last['digest']))}"
     yield from _problems(last["problems"])
+
+
+def _verification(said: Mapping[str, Any] | None) -> Iterator[str]:
+    """Whether it is held back from who may not push; a registry of an older release does not say."""
+    if said and said["problem"]:
+        yield "  It is held back: who may not push does not get it."
+        yield from _problems([said["problem"]])
 
 
 def _problems(problems: list[Mapping[str, Any]]) -> Iterator[str]:

@@ -7,15 +7,11 @@ from io import BytesIO
 
 from registry.client import referrers
 from registry.client.copying import Copier, Place, read, taking
-from registry.client.remote import Fetched
-from registry.client.transport import RemoteError
+from registry.client.evidence import BUNDLES, under_tag
 from registry.signing.cosign import Signature, SignatureManifest, signature_manifest, signature_tag
 from storage import manifest as manifests
 from storage.digest import Digest
 from storage.manifest import OCI_MANIFEST, Manifest
-
-# cosign 3: `application/vnd.dev.sigstore.bundle.v0.3+json`, whatever its version.
-_BUNDLE = "application/vnd.dev.sigstore.bundle."
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +33,7 @@ def copy(copier: Copier, signed: Digest) -> Copied:
     Raises RemoteError or Failure for what cannot be read, Refusal for what is not taken.
     """
     bundles = [
-        entry for entry in referrers.find(copier.source, signed) if entry.artifact_type.startswith(_BUNDLE)
+        entry for entry in referrers.find(copier.source, signed) if entry.artifact_type.startswith(BUNDLES)
     ]
     for entry in bundles:
         referrers.copy(copier, signed, entry)
@@ -46,19 +42,19 @@ def copy(copier: Copier, signed: Digest) -> Copied:
 
 def count(place: Place, signed: Digest) -> int:
     """How many signatures a manifest has in a repository."""
-    fetched = _tagged(place, signature_tag(signed))
+    fetched = under_tag(place, signature_tag(signed))
     tagged = len(read(fetched, str(place)).layers) if fetched else 0
-    return tagged + sum(entry.artifact_type.startswith(_BUNDLE) for entry in referrers.find(place, signed))
+    return tagged + sum(entry.artifact_type.startswith(BUNDLES) for entry in referrers.find(place, signed))
 
 
 def _copy_tagged(copier: Copier, tag: str) -> int:
     """Copy the manifest under cosign's tag, or add its signatures to those that are there."""
-    fetched = _tagged(copier.source, tag)
+    fetched = under_tag(copier.source, tag)
     if fetched is None:
         return 0
     given = read(fetched, str(copier.source))
     with taking():
-        there = _tagged(copier.destination, tag)
+        there = under_tag(copier.destination, tag)
     if there is None:
         copier.blobs(given.blobs(), lambda _: None)
         copier.manifest(fetched, tag)
@@ -81,12 +77,3 @@ def _merge(copier: Copier, given: Manifest, there: Manifest, tag: str) -> None:
     with taking():
         remote.put_blob(repository, Digest.of(merged.config), len(merged.config), BytesIO(merged.config))
         remote.put_manifest(repository, tag, merged.manifest, OCI_MANIFEST)
-
-
-def _tagged(place: Place, tag: str) -> Fetched | None:
-    try:
-        return place.remote.manifest(place.repository, tag)
-    except RemoteError as error:
-        if error.status == 404:
-            return None
-        raise

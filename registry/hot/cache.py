@@ -26,6 +26,7 @@ EVERYBODY = "everybody"
 _HEADS_SHARE = 16
 _HEADS_MOST = 4 << 20
 _SLOT = 640  # an Entry, its key and its place in the tables; held by a test
+_WITNESS = 96  # a Witness and its place in a tuple
 _NAME = re.compile(rb"[!#$%&'*+.^_`|~0-9a-z-]+")
 _VALUE = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
 # An answer that depends on more than target and audience, or that is framed otherwise than by its length.
@@ -42,6 +43,7 @@ class Entry:
     place: Place
     witness_key: str
     witness_content: bytes
+    beside: tuple[Witness, ...]
     headers: bytes
     not_modified: bytes
     etag: bytes | None
@@ -50,7 +52,7 @@ class Entry:
     @property
     def witness(self) -> Witness:
         """What makes it true."""
-        return Witness(self.witness_key, self.witness_content)
+        return Witness(self.witness_key, self.witness_content, self.beside)
 
     def header_list(self) -> list[tuple[bytes, bytes]]:
         """The header lines as they were offered, names in lower case."""
@@ -111,6 +113,7 @@ class HotCache:
             place=(target, audience),
             witness_key=witness.key,
             witness_content=witness.content,
+            beside=witness.beside,
             headers=lines,
             not_modified=_render(not_modified_headers(headers)) or b"",
             etag=None if etag is None else opaque(etag),
@@ -181,7 +184,8 @@ def _cost(entry: Entry) -> int:
     size = sys.getsizeof
     target, audience = entry.place
     parts = (target, audience, entry.witness_key, entry.witness_content, entry.headers, entry.not_modified)
-    return _SLOT + sum(map(size, parts)) + size(entry.etag)
+    beside = sum(_WITNESS + size(one.key) + size(one.content) for one in entry.beside)
+    return _SLOT + sum(map(size, parts)) + size(entry.etag) + beside
 
 
 def _render(headers: Sequence[tuple[bytes, bytes]]) -> bytes | None:

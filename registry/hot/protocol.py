@@ -153,7 +153,7 @@ class HotProtocol(GuardedProtocol):
             # Gone, or not to be had without waiting: the application, which waits, is glad of the bytes.
             cache.misses += 1
             return False
-        if not seen.startswith(entry.witness_content):
+        if not seen.startswith(entry.witness_content) or (entry.beside and not self._stands(entry)):
             cache.stale += 1
             cache.drop(place)
             return False
@@ -167,6 +167,10 @@ class HotProtocol(GuardedProtocol):
             hot.render(state.default_headers)
         self._write(head, entry)
         return True
+
+    def _stands(self, entry: Entry) -> bool:
+        """Whether what is beside its witness holds, too; most have nothing there."""
+        return all((self._peek(one.key) or b"").startswith(one.content) for one in entry.beside)
 
     def _write(self, head: Head, entry: Entry) -> None:
         hot = self.hot

@@ -12,14 +12,14 @@ from storage.errors import ManifestUnknown
 from storage.manifest import Descriptor
 
 
-async def plugin(call: Call) -> tuple[Descriptor, Witness, Plugin]:
+async def plugin(call: Call) -> tuple[Descriptor, Witness | None, Plugin]:
     """The manifest that the path names and its findings; raises ManifestUnknown where either is missing.
 
     Where nothing is stored because a push was refused, that is said.
     """
     reference = call.reference()
     try:
-        descriptor, witness = await call.repository.find(reference)
+        descriptor, witness = await call.find(reference)
     except ManifestUnknown as unknown:
         refusal = await refusals.find(call.repository, reference)
         if refusal is None or refusal.warned:
@@ -36,7 +36,8 @@ async def plugin(call: Call) -> tuple[Descriptor, Witness, Plugin]:
         if isinstance(reference, Digest):
             raise
         # As for manifests: what a remembered tag named may be deleted, while it names another one.
-        descriptor, witness = await call.services.store.repository(call.repository.name).find(reference)
+        repository = call.services.store.repository(call.repository.name)
+        descriptor, witness = await call.find(reference, repository)
         return descriptor, witness, await of(call, descriptor)
 
 

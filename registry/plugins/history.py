@@ -15,7 +15,7 @@ from storage.tags import History
 async def get(call: Call) -> Response:
     """The history of the tag that the path names: JSON, or a page for a browser; raises ManifestUnknown."""
     tag = str(call.reference())
-    said = document(call.repository.name, tag, await call.repository.tags.history(tag))
+    said = document(call.repository.name, tag, await call.history(tag))
     if pages.wanted(call):
         return pages.render(call, "history.html", history=said)
     return pages.document(said)

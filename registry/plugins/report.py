@@ -20,6 +20,7 @@ from registry.publish.inspect import Findings
 from registry.publish.plugins import Plugin
 from registry.publish.policy import Policy, decide
 from registry.publish.refusals import Refusal
+from registry.publish.verifier import Verified
 from registry.releases import ENVOYS
 from registry.verdict import Verdict
 from registry.web import pages
@@ -36,19 +37,21 @@ async def get(call: Call) -> Response:
     """The report of the manifest that the path names, or of the push of it that was refused."""
     repository, reference = call.repository, call.reference()
     try:
-        descriptor, witness = await repository.find(reference)
+        descriptor, witness = await call.find(reference)
     except ManifestUnknown:
         refusal = await refusals.find(repository, reference)
         if refusal is None or refusal.warned:
             raise
         return _answer(call, "refused.html", refused(call, refusal))
     plugin = await find.of(call, descriptor)
-    signatures, last, former = await asyncio.gather(
+    signatures, verified, last, former = await asyncio.gather(
         signed.look(repository, descriptor.digest, call.services.ring),
+        call.services.verifier.verified(repository, descriptor.digest),
         _last_refused(call, witness),
         _former(call),
     )
-    return _answer(call, "report.html", accepted(call, descriptor, plugin, signatures, last, former))
+    report = accepted(call, descriptor, plugin, signatures, last, former)
+    return _answer(call, "report.html", report | {"verification": _verification(verified)})
 
 
 def accepted(
@@ -118,6 +121,7 @@ def refused(call: Call, refusal: Refusal) -> dict[str, Any]:
         "image": None,
         "pin": None,
         "signature": None,
+        "verification": None,
         "links": {},
         "history": [],
         "last_refused": told(refusal, is_last=True),
@@ -165,24 +169,32 @@ def _asked_for(policy: Policy) -> dict[str, Any]:
     return {"mode": policy.mode, "consumers": list(policy.consumers), "envoys": list(policy.envoys)}
 
 
+def _verification(verified: Verified | None) -> dict[str, Any] | None:
+    """Whether everybody who may pull gets it; None where no signature is asked for."""
+    if verified is None:
+        return None
+    problem = verified.problem.to_json() if verified.problem else None
+    return {"ok": problem is None, "key": verified.key_id, "problem": problem}
+
+
 async def _former(call: Call) -> list[dict[str, Any]]:
     """What a tag that is asked for named before, the last ones; of a damaged history nothing is known."""
     reference = call.reference()
     if isinstance(reference, str):
         with contextlib.suppress(ManifestUnknown, StoreUnavailable):
-            return history.former(await call.repository.tags.history(reference))[:_FORMER]
+            return history.former(await call.history(reference))[:_FORMER]
     return []
 
 
-async def _last_refused(call: Call, witness: Witness) -> dict[str, Any] | None:
-    """What was refused of this reference beside what is stored.
+async def _last_refused(call: Call, witness: Witness | None) -> dict[str, Any] | None:
+    """What was refused of this reference beside what is stored; nothing to who is answered another one.
 
     What was pushed by digest may have been a part of a push of this tag, or of any other: it is told
     where it came later than the tag.
     """
     reference = call.reference()
-    refusal = await refusals.find(call.repository, reference)
-    if refusal is None:
+    refusal = await refusals.find(call.repository, reference) if witness else None
+    if refusal is None or witness is None:
         return None
     written = await call.repository.written(witness)
     is_last = refusal.at >= written if refusal.warned else refusal.at > written

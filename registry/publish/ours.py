@@ -11,12 +11,14 @@ import asyncio
 import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from registry.consumers import attachments
 from registry.signing import bundle, cosign
 from registry.signing.bundle import BUNDLE_TYPE, Statement
 from registry.signing.keys import PublicKey, SignatureInvalid
 from registry.signing.ring import KeyRing
+from registry.signing.verification import LARGEST_PAYLOAD, MOST
 from storage import manifest as manifests
 from storage import tags
 from storage.digest import Digest
@@ -24,10 +26,8 @@ from storage.errors import BlobUnknown, ManifestInvalid, ManifestUnknown
 from storage.manifest import Descriptor, Manifest
 from storage.repositories import Repository, StoredManifest
 
-MOST = 256
-"""How many signatures under a tag, and how many bundles, are looked at."""
-_MAX_PAYLOAD = 16 << 10
 _AT_ONCE = 16
+_OTHER: Literal["other"] = "other"
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,16 +119,17 @@ async def bundles(repository: Repository, digest: Digest, ring: KeyRing) -> list
 async def _bundles(repository: Repository, digest: Digest, ring: KeyRing) -> tuple[list[Bundle], int]:
     """Those of ours, and how many others there are."""
     found: list[Bundle] = []
-    looked, after, more = 0, "", True
+    looked, others, after, more = 0, 0, "", True
     while more and looked < MOST:
-        rows, after = await repository.referrers.page(digest, after=after)
+        rows, after = await repository.referrers.page(digest, after=after, looks=False)
         rows = [row for row in rows if row.artifact_type == BUNDLE_TYPE][: MOST - looked]
         looked, more = looked + len(rows), bool(after)
         for at in range(0, len(rows), _AT_ONCE):
             batch = rows[at : at + _AT_ONCE]
             each = await asyncio.gather(*(_bundle(repository, row.digest, digest, ring) for row in batch))
-            found += filter(None, each)
-    return found, looked - len(found)
+            found += (one for one in each if isinstance(one, Bundle))
+            others += each.count(_OTHER)
+    return found, others
 
 
 def _payloads(found: Manifest) -> list[Descriptor]:
@@ -139,23 +140,29 @@ async def _none() -> list[tuple[Descriptor, PublicKey]]:
     return []
 
 
-async def _bundle(repository: Repository, referrer: Digest, digest: Digest, ring: KeyRing) -> Bundle | None:
-    with contextlib.suppress(ManifestUnknown, ManifestInvalid):
+async def _bundle(
+    repository: Repository, referrer: Digest, digest: Digest, ring: KeyRing
+) -> Bundle | Literal["other"] | None:
+    """A bundle of ours, or that it is another; None where it is not here."""
+    try:
         stored = await repository.get(referrer)
         manifest = manifests.parse(stored.body, stored.descriptor.media_type)
         if len(manifest.layers) == 1:
-            data = await _small(repository, manifest.layers[0].digest, bundle.LARGEST)
-            for key in ring if data else ():
-                with contextlib.suppress(SignatureInvalid):
-                    statement, payload = bundle.verify(data, (key,), digest)
-                    return Bundle(stored, statement, payload, key.key_id)
-    return None
+            data = await small(repository, manifest.layers[0].digest, bundle.LARGEST)
+            with contextlib.suppress(SignatureInvalid):
+                opened = bundle.verify(data, ring, digest)
+                return Bundle(stored, opened.statement, opened.payload, opened.key.key_id)
+    except ManifestUnknown:
+        return None
+    except ManifestInvalid:
+        return _OTHER
+    return _OTHER
 
 
 async def _signer(
     repository: Repository, layer: Descriptor, digest: Digest, ring: KeyRing
 ) -> PublicKey | None:
-    payload = await _small(repository, layer.digest, _MAX_PAYLOAD)
+    payload = await small(repository, layer.digest, LARGEST_PAYLOAD)
     for key in ring if payload else ():
         with contextlib.suppress(SignatureInvalid):
             cosign.verify(payload, layer.annotations.get(cosign.SIGNATURE, ""), key, digest)
@@ -163,7 +170,7 @@ async def _signer(
     return None
 
 
-async def _small(repository: Repository, digest: Digest, limit: int) -> bytes:
+async def small(repository: Repository, digest: Digest, limit: int) -> bytes:
     """A blob of at most `limit` bytes; empty where it is larger or not here."""
     with contextlib.suppress(BlobUnknown):
         found = await repository.blobs.open(digest)

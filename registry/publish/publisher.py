@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from types import MappingProxyType
@@ -18,6 +18,7 @@ from registry.publish.plugins import Attachment, Found, Plugin
 from registry.publish.policy import Decision, Policy, decide
 from registry.publish.signatures import Begun, Signer
 from registry.publish.tagging import UNCONDITIONAL, Conditions, Moves
+from registry.publish.verifier import Verifier
 from registry.publish.withdrawal import withdraw
 from registry.signing import cosign
 from registry.signing.admission import Admission
@@ -63,13 +64,22 @@ class Push:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What was acknowledged: `problems` are what is wrong, `warnings` what the client is told of it."""
+    """What was acknowledged: `problems` are what is wrong, `warnings` what the client is told of it.
+
+    `unsigned` says what is missing for others to get it.
+    """
 
     digest: Digest
     subject: Digest | None
     tags: tuple[str, ...]
     warnings: tuple[str, ...] = ()
     problems: tuple[Problem, ...] = ()
+    unsigned: Problem | None = None
+
+    @property
+    def told(self) -> tuple[str, ...]:
+        """All that the client is told."""
+        return (*self.warnings, *([str(self.unsigned)] if self.unsigned else []))
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +91,18 @@ class Judged:
 
 
 class Publisher:
-    """Takes manifests in. `policy_of` says what holds for a repository."""
+    """Takes manifests in. `policy_of` says what holds for a repository, `verifier` who must have signed."""
 
-    def __init__(self, examiner: Examiner, signer: Signer, policy_of: Callable[[str], Policy]) -> None:
+    def __init__(
+        self,
+        examiner: Examiner,
+        signer: Signer,
+        policy_of: Callable[[str], Policy],
+        verifier: Verifier | None = None,
+    ) -> None:
         self._examiner = examiner
         self._signer = signer
+        self._verifier = verifier or Verifier()
         self.policy_of = policy_of
         self._last_looks: set[asyncio.Task[object]] = set()
 
@@ -155,11 +172,14 @@ class Publisher:
             self._signer.publish(repository, begun, signature) if begun else nothing(),
             repository.hold(manifest),
         )
-        replaced = await moves.make(stored.descriptor, partial(self._merged, repository, stored))
+        answered = await self._verifier.before(repository, manifest, digest, moves.tags)
+        replaced = await moves.make(stored.descriptor, partial(self._merged, repository, stored), answered)
         if manifest.subject and manifest.referrer_type == BUNDLE_TYPE:
             await self._signer.accompany(repository, manifest.subject.digest)
         await self._look_again(repository, stored if moves.tags else None, begun, signature)
-        return self._receipt(repository, push, manifest, digest, judged, replaced)
+        unsigned = await self._verifier.after(repository, digest, _signed(manifest, moves.tags))
+        receipt = self._receipt(repository, push, manifest, digest, judged, replaced)
+        return replace(receipt, unsigned=unsigned)
 
     async def _merged(
         self, repository: Repository, stored: StoredManifest, tag: str, held: bytes | None
@@ -302,6 +322,14 @@ def _log_outcome(
         ",".join(codes) or "-",
         ",".join(f"{tag}@{was}" for tag, was in replaced.items()) or "-",
     )
+
+
+def _signed(manifest: Manifest, tags: Sequence[str]) -> list[Digest]:
+    """What a push may bring a signature of."""
+    return [
+        *filter(None, map(cosign.signed_by, tags)),
+        *([manifest.subject.digest] if manifest.subject else []),
+    ]
 
 
 def _tag_of(push: Push) -> str:

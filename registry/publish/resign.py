@@ -6,8 +6,7 @@ run goes on where the last one ended. Older signatures stay.
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from registry.publish import ours
@@ -21,6 +20,7 @@ from storage.errors import ManifestUnknown, StoreFull, StoreUnavailable
 from storage.manifest import Descriptor
 from storage.repositories import Repository
 from storage.store import Store
+from storage.together import together
 
 PAGE = 1000
 """Tags and repositories that are asked for at a time."""
@@ -61,15 +61,16 @@ class Resign:
         after, more = "", True
         while more:
             page = await repository.tags.page(after=after, limit=PAGE)
-            signed = [digest for tag in page.names if (digest := cosign.signed_by(tag))]
-            for at in range(0, len(signed), _AT_ONCE):
-                await self._all(repository, signed[at : at + _AT_ONCE])
+            signed = (digest for tag in page.names if (digest := cosign.signed_by(tag)))
+            await together(*(self._each(repository, signed) for _ in range(_AT_ONCE)))
             after, more = (page.names[-1] if page.names else after), page.more
         self._told(repository.name, self.counts)
 
-    async def _all(self, repository: Repository, digests: Sequence[Digest]) -> None:
-        await asyncio.gather(*(self._counted(repository, digest) for digest in digests))
-        self._told(repository.name, self.counts)
+    async def _each(self, repository: Repository, digests: Iterator[Digest]) -> None:
+        """Take one after another of those that are left to all who do."""
+        for digest in digests:
+            await self._counted(repository, digest)
+            self._told(repository.name, self.counts)
 
     async def _counted(self, repository: Repository, digest: Digest) -> None:
         try:
@@ -82,16 +83,16 @@ class Resign:
             self.counts.unreadable += 1
 
     async def _one(self, repository: Repository, digest: Digest) -> None:
-        known = await ours.look(repository, digest, self._signer.ring)
+        known, (found, _) = await together(
+            ours.look(repository, digest, self._signer.ring), repository.find(digest)
+        )
         if not known.layers:  # signed by others only
             return
-        found, _ = await repository.find(digest)
         self.counts.seen += 1
         said = {one.payload for one in known.bundles if one.statement.kind == ADMITTED}
         if not self._is_done(known, len(said)):
             signed = Descriptor(found.media_type, found.digest, found.size)
-            begun = await self._signer.go_on(repository, signed, known, *sorted(said))
-            await self._signer.publish(repository, begun, await self._signer.store(repository, begun))
+            await self._signer.sign_further(repository, signed, known, *sorted(said))
             self.counts.anew += 1
 
     def _is_done(self, known: Known, said: int) -> bool:

@@ -91,11 +91,44 @@ class Signer:
         self, repository: Repository, signed: Descriptor, known: Known, *said: Admission | bytes
     ) -> Begun:
         """Store the parts of what is not signed yet, besides what is `known`."""
+        begun = self._further(repository, signed, known, *said)
+        if begun.manifest is not None:
+            await repository.blobs.enclose(*begun.manifest.parts)
+        return begun
+
+    async def sign_further(
+        self, repository: Repository, signed: Descriptor, known: Known, *said: Admission | bytes
+    ) -> None:
+        """Sign what is `known` once more, at once: in fewer writes than by the steps of a push."""
+        begun = self._further(repository, signed, known, *said)
+        if begun.has_subject:
+            begun = await self.go_on(repository, signed, known, *said)
+            await self.publish(repository, begun, await self.store(repository, begun))
+            return
+        tagged, read = begun.manifest, {layer.digest for layer, _ in known.layers}
+        # All keys sign the same payload, which was read just now.
+        blobs = [part for part in tagged.parts if Digest.of(part) not in read] if tagged else []
+        blobs += [bundle.EMPTY, *(one.bundle for one in begun.bundles)] if begun.bundles else []
+        first = await repository.blobs.enclosed(*blobs)
+        for one in begun.bundles:
+            first |= repository.referrers.written(one.subject, _row(one))
+        bodies = [*([tagged.manifest] if tagged else []), *(one.manifest for one in begun.bundles)]
+        stored = await repository.store_all_beside(OCI_MANIFEST, bodies, first)
+        _, noted = await together(
+            self._tag(repository, begun, stored[0] if tagged else None),
+            repository.referrers.noted(signed.digest),
+        )
+        for one in begun.bundles:
+            if str(one.digest) not in noted:
+                await self._keep_row(repository, one)
+
+    def _further(
+        self, repository: Repository, signed: Descriptor, known: Known, *said: Admission | bytes
+    ) -> Begun:
+        """What is to be stored besides what is `known`."""
         there = known.tagged
         signature = cosign.sign(self._name(repository), signed.digest, self.ring.signing)
         new = cosign.signature_manifest(signature, there.manifest)
-        if new is not None:
-            await repository.blobs.enclose(*new.parts)
         missing = () if known.is_by_tag else self._missing(repository, signed, said, known.bundles)
         has_subject = bool(there.manifest and there.manifest.subject)
         return Begun(signed, said, new, missing, there.held, has_subject)
@@ -233,8 +266,12 @@ class Signer:
 
     async def _attach(self, repository: Repository, one: Attached, is_first: bool) -> None:
         await repository.store_beside(OCI_MANIFEST, one.manifest)
-        # A deletion that was under way takes the row after the manifest.
-        if not is_first and not await repository.referrers.has(one.subject, one.digest):
+        if not is_first:
+            await self._keep_row(repository, one)
+
+    async def _keep_row(self, repository: Repository, one: Attached) -> None:
+        """Put a row back that a deletion which was under way has taken after the manifest."""
+        if not await repository.referrers.has(one.subject, one.digest):
             await _refer(repository, one)
 
     def _name(self, repository: Repository) -> str:
@@ -242,8 +279,11 @@ class Signer:
 
 
 async def _refer(repository: Repository, one: Attached) -> None:
-    stored = Descriptor(OCI_MANIFEST, one.digest, len(one.manifest))
-    await repository.referrers.add(one.subject, row(_manifest(one.manifest), stored))
+    await repository.referrers.add(one.subject, _row(one))
+
+
+def _row(one: Attached) -> Descriptor:
+    return row(_manifest(one.manifest), Descriptor(OCI_MANIFEST, one.digest, len(one.manifest)))
 
 
 def _manifest(body: bytes) -> Manifest:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from types import MappingProxyType
 from typing import Any, Protocol
 
 from registry.verdict import Problem
@@ -122,19 +123,25 @@ class Moves:
         return self._held
 
     async def make(
-        self, descriptor: Descriptor, otherwise: Callable[[str, bytes | None], Awaitable[bool]] = _no_tag
+        self,
+        descriptor: Descriptor,
+        otherwise: Callable[[str, bytes | None], Awaitable[bool]] = _no_tag,
+        answered: Mapping[str, Digest] = MappingProxyType({}),
     ) -> dict[str, Digest]:
         """Let the tags name what was pushed; what else those named that named something else.
 
-        `otherwise` is given each tag and what it is, and says whether it has moved it in its own way. Raises
-        TagImmutable or PreconditionFailed where somebody was faster, StoreError.
+        `otherwise` is given each tag and what it is, and says whether it has moved it in its own way. What
+        some are still `answered` of a tag is remembered. Raises TagImmutable or PreconditionFailed where
+        somebody was faster, StoreError.
         """
         replaced = {}
         for tag, held in (await self.look()).items():
             if await otherwise(tag, held):
                 continue
             may = partial(self._may, tag)
-            was = await self._repository.tags.settle(tag, descriptor, held, by=self._by, may=may)
+            was = await self._repository.tags.settle(
+                tag, descriptor, held, by=self._by, may=may, answered=answered.get(tag)
+            )
             if was is not None and was != descriptor.digest:
                 replaced[tag] = was
         return replaced

@@ -30,6 +30,7 @@ from registry.settings.values import (
     CONSUMERS,
     Consumers,
     Envoys,
+    Keys,
     May,
     ModeWord,
     Repositories,
@@ -136,9 +137,16 @@ class Admission(Section):
 class Signing(Section):
     """The keys that sign; none means that one is made on disk at the first start."""
 
-    keys: tuple[Annotated[str, BeforeValidator(values.key)], ...] = ()
+    keys: Keys = ()
     passphrase: Annotated[SecretStr, BeforeValidator(values.secret)] | None = None
     bundles: bool = True
+
+
+class VerificationRule(Section):
+    """The keys of which one must have signed what is pulled from some repositories."""
+
+    repositories: Repositories
+    keys: Annotated[Keys, AfterValidator(values.some)]
 
 
 class ImmutableRule(Section):
@@ -271,6 +279,8 @@ class Settings(BaseSettings):
     access: Access = Access()
     limits: Limits = Limits()
     timeouts: Timeouts = Timeouts()
+    # Last: it asks whether others say who may push.
+    verification: Annotated[tuple[VerificationRule, ...], AfterValidator(values.held_back)] = ()
 
     def policy(self, repository: str) -> Policy:
         """What holds for what is pushed to a repository."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ipaddress
 import re
+from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
@@ -200,10 +201,26 @@ def some(value: tuple[str, ...]) -> tuple[str, ...]:
     return value
 
 
+def everybody_may_push(others: Mapping[str, Any]) -> bool:
+    """Whether nothing in the other settings says who may push."""
+    return not getattr(others.get("access"), "rules", ())
+
+
+def held_back(value: tuple[Any, ...], info: ValidationInfo) -> tuple[Any, ...]:
+    """Holding something back from who may not push needs somebody who may not."""
+    if value and everybody_may_push(info.data):
+        raise ValueError(
+            "it holds images back from who may not push, and without access rules everybody may: "
+            "write access: {rules: …}, or take verification out"
+        )
+    return value
+
+
 WholeNumber = Annotated[int, BeforeValidator(whole_number)]
 ModeWord = Annotated[Mode, BeforeValidator(word)]
 Consumers = Annotated[tuple[Consumer, ...], AfterValidator(some)]
 Envoys = Annotated[tuple[Annotated[str, BeforeValidator(envoy)], ...], AfterValidator(some)]
+Keys = tuple[Annotated[str, BeforeValidator(key)], ...]
 Repositories = Annotated[str, AfterValidator(patterns.validated)]
 TagPatterns = tuple[Annotated[str, AfterValidator(retention.validated)], ...]
 Secrets = Annotated[

@@ -15,7 +15,7 @@ from typing import Any
 
 from registry.signing import dsse
 from registry.signing.dsse import Envelope
-from registry.signing.keys import PublicKey, SignatureInvalid, SigningKey
+from registry.signing.keys import OtherKey, PublicKey, SignatureInvalid, SigningKey
 from storage.digest import Digest
 from storage.manifest import EMPTY_JSON, OCI_MANIFEST, Descriptor
 
@@ -61,6 +61,15 @@ class Attached:
         return Digest.of(self.manifest)
 
 
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """What a bundle says, the statement's bytes, and the key that signed them."""
+
+    statement: Statement
+    payload: bytes
+    key: PublicKey
+
+
 def sign(signed: Descriptor, key: SigningKey) -> Attached:
     """Sign a manifest."""
     return attest(signed, Statement(signed.digest, SIGNED, {}).payload(), SIGNED, key)
@@ -90,10 +99,11 @@ def seal(statement: bytes, key: SigningKey) -> bytes:
     return _json({"mediaType": BUNDLE_TYPE, "verificationMaterial": material, "dsseEnvelope": envelope})
 
 
-def verify(bundle: bytes, keys: Iterable[PublicKey], digest: Digest) -> tuple[Statement, bytes]:
-    """What a bundle says of a manifest, and the statement's bytes; one of `keys` must have signed it.
+def verify(bundle: bytes, keys: Iterable[PublicKey], digest: Digest) -> Opened:
+    """What a bundle says of a manifest; one of `keys` must have signed it.
 
-    The bundle's hint is not trusted: it only says which key is worth trying. Raises SignatureInvalid.
+    The bundle's hint is not trusted: it only says which key is worth trying. Raises SignatureInvalid,
+    OtherKey where it is signed with none of these.
     """
     if len(bundle) > LARGEST:
         raise SignatureInvalid("the bundle is too large to be looked into.")
@@ -106,10 +116,10 @@ def verify(bundle: bytes, keys: Iterable[PublicKey], digest: Digest) -> tuple[St
     hint = _hint(document)
     key = next((key for key in keys if key.hint == hint), None)
     if key is None:
-        raise SignatureInvalid("the bundle was signed with another key.")
+        raise OtherKey("the bundle was signed with another key.")
     envelope.verify(key)
     # Only what is signed is read, and only after that.
-    return _statement(envelope.payload, digest), envelope.payload
+    return Opened(_statement(envelope.payload, digest), envelope.payload, key)
 
 
 def _statement(payload: bytes, digest: Digest) -> Statement:

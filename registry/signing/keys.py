@@ -27,6 +27,10 @@ class SignatureInvalid(Exception):
     """A signature that does not hold; its text says which step failed."""
 
 
+class OtherKey(SignatureInvalid):
+    """A signature that this key has not made; another one may have."""
+
+
 class KeyInvalid(Exception):
     """A key that cannot be used; says why and what to do, and never what was read."""
 
@@ -59,16 +63,17 @@ class PublicKey:
         return base64.b64encode(bytes.fromhex(self.key_id)).decode()
 
     def verify(self, signature: bytes, data: bytes) -> None:
-        """Raises SignatureInvalid where the signature (DER) is not this key's over the SHA-256 of `data`.
+        """Raises OtherKey where the signature (DER) is not this key's over the SHA-256 of `data`.
 
-        Of the two values of s that hold, either counts: so it does for cosign.
+        Raises SignatureInvalid for what is no key's. Of the two values of s that hold, either counts: so it
+        does for cosign.
         """
         if len(signature) > _MAX_SIGNATURE:
             raise SignatureInvalid("the signature is too long to be one of P-256.")
         try:
             self._public.verify(signature, data, ec.ECDSA(hashes.SHA256()))
         except InvalidSignature:
-            raise SignatureInvalid("the signature was not made with this key over this payload.") from None
+            raise OtherKey("the signature was not made with this key over this payload.") from None
 
 
 class SigningKey:
@@ -165,6 +170,11 @@ def load_public(pem: bytes) -> PublicKey:
 def is_public(pem: bytes) -> bool:
     """Whether a PEM text is labelled as a public key."""
     return b"-----BEGIN PUBLIC KEY" in pem
+
+
+def is_private(pem: bytes) -> bool:
+    """Whether a PEM text is labelled as a private key, of whatever form."""
+    return b"-----BEGIN" in pem and b"PRIVATE KEY-----" in pem
 
 
 def _by_label(pem: bytes, passphrase: str | None) -> KeyInvalid | None:

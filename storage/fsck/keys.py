@@ -89,7 +89,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Other:
-    """An object of which nothing more need be known: an upload, a refusal, the format."""
+    """An object of which nothing more need be known: an upload, a refusal, an index's child, the format."""
 
 
 Place = Bytes | Link | ManifestAt | Tag | Row | DerivedFrom | Entry | Other
@@ -134,6 +134,10 @@ def _owned(key: str) -> Place | None:
         subject_name, _, name = own.name.rpartition("/")
         row = Row(repository, _digest(subject_name), Digest.parse(name))
         return row if paths.referrer(repository, row.subject, row.digest) == key else None
+    if own.folder == "parents":
+        child_name, _, name = own.name.rpartition("/")
+        made = paths.parent(repository, _digest(child_name), Digest.parse(name))
+        return Other() if made == key else None
     return _by_digest(key, repository, _digest(own.name))
 
 

@@ -167,7 +167,7 @@ def blob_name(key: str) -> str | None:
 
 def _name(owned: paths.Owned) -> str | None:
     """How an object is called in the tables: a digest as digests are written."""
-    return owned.name if owned.folder in ("tags", "referrers") else _digest(owned.name)
+    return owned.name if owned.folder in ("tags", "referrers", "parents") else _digest(owned.name)
 
 
 def _digest(name: str) -> str | None:

@@ -90,7 +90,7 @@ class Manifests:
 
     async def tidy(self) -> None:
         """Take away what was known of manifests that are not here: they went with a process that ended."""
-        for folder in ("referrers", "derived"):
+        for folder in ("referrers", "parents", "derived"):
             async for rows in self._objects(folder):
                 here = await self._graph.marks.some(
                     _HERE, self._repository, json.dumps([_manifest_of(name) for name, *_ in rows])
@@ -281,7 +281,7 @@ class Manifests:
 
 
 def _manifest_of(name: str) -> str:
-    """The manifest that a derived record, or a row of a referrer, is of."""
+    """The manifest that a derived record, or the row of a referrer or an index, is of."""
     return name.rpartition("/")[2]
 
 

@@ -8,6 +8,7 @@ import shutil
 import tempfile
 import time
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 from registry.publish.inspect import inspect_module
@@ -31,6 +32,13 @@ PUSH = Row(
     digits=1,
 )
 PUSH_AT_ONCE = Row("the same, packed before and sent without a pause", "ms", more_is_better=False, digits=1)
+SIGNED = Row(
+    "a push that is signed, by one of the same size that is not",
+    "×",
+    more_is_better=False,
+    aim="≤ 1.3",
+    digits=2,
+)
 CHECK = Row("check of a module, by MB of it", "ms", more_is_better=False, aim="≤ 50 ms", digits=1)
 UP_WHOLE = Row("blob of {size} up, one PUT", "MB/s", aim="≥ 0.7 × distribution")
 UP_STREAMED = Row("blob of {size} up, PATCH", "MB/s", aim="≥ 0.7 × distribution")
@@ -70,6 +78,9 @@ def measure(folder: Path, results: Results, options: argparse.Namespace) -> None
             pushes.measure(results, PUSH_AT_ONCE, registries, made.module, str(turn))
             if docker:
                 _docker_pushes(results, registries, docker, made.module, folder / f"push-{turn}")
+        asking = running.enter_context(peers.ours(folder / "signed", 1, settings=pushes.SETTINGS))
+        for turn in range(options.rounds):
+            pushes.signed(results, SIGNED, replace(asking, name=registries[0].name), made.module, str(turn))
         for _ in range(options.rounds):
             began = time.perf_counter()
             assert inspect_module(made.module).ok

@@ -76,14 +76,17 @@ class PartMissing(Exception):
 
 
 @contextmanager
-def ours(folder: Path, workers: int, bucket: Bucket | None = None) -> Iterator[Peer]:
-    """Sidecargo with its default settings and so many workers, on disk or in a bucket."""
+def ours(folder: Path, workers: int, bucket: Bucket | None = None, settings: str = "") -> Iterator[Peer]:
+    """Sidecargo with so many workers, on disk or in a bucket; with its default settings but for these."""
     name = f"Sidecargo, {workers} worker{'s' if workers > 1 else ''}"
     flags: list[Word] = ["--workers", str(workers)]
     if bucket:
         keyring.write_new(_made(folder) / "signing.key")
         flags += ["--storage", bucket.url, "--signing-key", folder / "signing.key"]
-    server = sidecargo.start(_made(folder), *flags, variables=bucket.variables if bucket else {})
+    (_made(folder) / "sidecargo.yaml").write_text(settings)
+    server = sidecargo.start(
+        folder, *flags, settings=folder / "sidecargo.yaml", variables=bucket.variables if bucket else {}
+    )
     with _ending(server.process):
         yield Peer(name, server.host, server.process, folder)
 

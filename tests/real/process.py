@@ -103,7 +103,7 @@ class Process:
         """The last lines of its output."""
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-last:])
 
-    def wait_until(self, ready: Callable[[], bool], *, seconds: float = 30) -> None:
+    def wait_until(self, ready: Callable[[], bool], *, seconds: float = 120) -> None:
         """Wait until `ready`; when the program ends before or the time is over, stop it and fail."""
         deadline = time.monotonic() + seconds
         while not ready():

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from registry.cli.main import run
 from registry.signing import cosign
 from registry.signing.admission import ADMITTED
 from registry.signing.bundle import BUNDLE_TYPE, SIGNED, Statement
@@ -210,6 +211,44 @@ def test_the_same_fields_as_cosign_writes(registry: Registry, tmp_path: Path) ->
         assert one["verificationMaterial"]["publicKey"].pop("hint")
         assert one["dsseEnvelope"]["signatures"][0].pop("sig")
     assert bundles[1] == bundles[0]
+
+
+def test_the_same_fields_as_cosign_2_writes(registry: Registry, tmp_path: Path) -> None:
+    """Of a layer all but what is signed and by whom; the payload as a document."""
+    registry.push(B)
+    (tmp_path / "user").mkdir()
+    real.new_key(tmp_path / "user")
+    (mine,) = layers(registry)
+    reference = f"{registry.host}/{registry.name}:v1"
+    assert real.sign(reference, tmp_path / "user" / "cosign.key").code == 0
+    (theirs,) = [layer for layer in layers(registry) if layer != mine]
+    payloads = [registry.get(f"{registry.base}/blobs/{one['digest']}").json for one in (theirs, mine)]
+    assert payloads[0] == payloads[1]
+    for one in (theirs, mine):
+        assert set(one.pop("annotations")) == {cosign.SIGNATURE}
+        del one["digest"], one["size"]
+    assert theirs == mine
+    document = registry.get(f"{registry.base}/manifests/{B.digest.replace(':', '-')}.sig").json
+    config = registry.get(f"{registry.base}/blobs/{document['config']['digest']}").json
+    assert config["rootfs"]["diff_ids"] == [layer["digest"] for layer in layers(registry)]
+
+
+@GENERATIONS
+def test_sidecargo_verifies_what_cosign_signed(
+    registry: Registry, tmp_path: Path, capsys: pytest.CaptureFixture[str], generation: int
+) -> None:
+    registry.push(BUILDX)
+    (tmp_path / "other").mkdir()
+    public, foreign = real.new_key(tmp_path), real.new_key(tmp_path / "other")
+    for reference in by(registry, BUILDX):
+        assert run(["verify", reference, "--key", str(public)]) == 1
+    assert real.sign(reference, tmp_path / "cosign.key", generation=generation).code == 0
+    for reference in by(registry, BUILDX):
+        capsys.readouterr()
+        assert run(["verify", reference, "--key", str(public), "--json"]) == 0
+        found = json.loads(capsys.readouterr().out)["signatures"]
+        assert [one["form"] for one in found if one["ok"]] == [{2: "tag", 3: "bundle"}[generation]]
+        assert run(["verify", reference, "--key", str(foreign)]) == 1
 
 
 def rows(registry: Registry) -> dict[str, str]:

@@ -82,13 +82,14 @@ def start(
     *flags: str,
     access: Mapping[str, object] | None = None,
     server: Mapping[str, object] | None = None,
+    **more: object,
 ) -> Guarded:
-    """Start one on `folder`; `access` and `server` have more settings of those sections."""
+    """Start one on `folder`; `access` and `server` have more of those sections, `more` other settings."""
     users, settings = folder / "users", folder / "settings.yaml"
     users.write_text("".join(f"{name}:{HASH}\n" for name in USERS))
     rules = [{"repositories": names, "who": [who], "may": may.split()} for names, who, may in RULES]
     section = {"htpasswd": str(users), "robots": list(ROBOTS), "rules": rules, **(access or {})}
-    settings.write_text(json.dumps({"access": section, "server": server or {}}))
+    settings.write_text(json.dumps({"access": section, "server": server or {}, **more}))
     guarded = Guarded(sidecargo.start(folder, *flags, settings=settings), users)
     for name in (PRIVATE, PUBLIC):
         assert guarded.push(name, basic("admin")).status == 201

@@ -11,7 +11,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from pydantic import SecretStr
 
 from registry import keyring
-from registry.keyring import ring, rotate, signing_key, token_key, write_new
+from registry.keyring import ring, rotate, signing_key, token_key, verification, verifying, write_new
+from registry.settings import Settings, values
 from registry.settings.model import Signing
 from registry.signing import keys
 from registry.signing.keys import KeyInvalid
@@ -174,7 +175,7 @@ def test_a_key_in_a_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MY_KEY")
     with pytest.raises(StoreUnavailable, match="the variable MY_KEY is not set") as unset:
         ring(Signing(keys=("env://MY_KEY",)), None)
-    assert "signing.keys" in unset.value.fix
+    assert "hold the key in PEM" in unset.value.fix
 
 
 def test_passphrases(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -216,3 +217,44 @@ def test_what_is_read_shows_nowhere(tmp_path: Path) -> None:
     source = keyring._file(tmp_path / "a")
     secret = key.private_pem.splitlines()[1].decode()
     assert secret not in f"{source!r} {ring(Signing(keys=(str(tmp_path / 'a'),)), None)!r}"
+
+
+def test_keys_that_others_sign_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    one, two, three = (keys.new_key() for _ in range(3))
+    (tmp_path / "a.pub").write_bytes(one.public_pem)
+    (tmp_path / "b.key").write_bytes(two.private_pem)
+    monkeypatch.setenv("C", three.public_pem.decode())
+    found = verifying([*(str(tmp_path / name) for name in ("a.pub", "b.key", "a.pub")), "env://C"])
+    assert [key.key_id for key in found] == [one.key_id, two.key_id, three.key_id]
+    assert verifying([]) == ()
+
+
+def test_the_first_rule_that_names_a_repository_says_who_signs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(values, "everybody_may_push", lambda _: False)
+    one, two = keys.new_key(), keys.new_key()
+    for name, key in (("one", one), ("two", two)):
+        (tmp_path / name).write_bytes(key.public_pem)
+    rules = [
+        {"repositories": "prod/x", "keys": [str(tmp_path / "one"), str(tmp_path / "two")]},
+        {"repositories": "prod/**", "keys": [str(tmp_path / "two")]},
+    ]
+    keys_of = verification(Settings.model_validate({"verification": rules}))
+    found = {name: [key.key_id for key in keys_of(name)] for name in ("prod/x", "prod", "prod/a/b", "dev")}
+    both = [one.key_id, two.key_id]
+    assert found == {"prod/x": both, "prod": [two.key_id], "prod/a/b": [two.key_id], "dev": []}
+    assert verification(Settings())("prod") == ()
+    rules[1]["keys"] = [str(tmp_path / "gone")]
+    with pytest.raises(StoreUnavailable, match="gone cannot be read"):
+        verification(Settings.model_validate({"verification": rules}))
+
+
+def test_a_key_that_others_sign_with_and_cannot_be_read(tmp_path: Path) -> None:
+    with pytest.raises(StoreUnavailable, match=r"the key .*gone\.pub cannot be read") as gone:
+        verifying([str(tmp_path / "gone.pub")])
+    assert "public key in PEM" in gone.value.fix
+    (tmp_path / "odd").write_bytes(b"hunter2")
+    with pytest.raises(KeyInvalid, match=r"odd: the public key cannot be read") as odd:
+        verifying([str(tmp_path / "odd")])
+    assert "hunter2" not in str(odd.value)

@@ -182,6 +182,17 @@ async def test_in_order_each_is_synced_before_the_next_is_placed(
     ]  # fmt: skip
 
 
+async def test_a_folder_is_synced_once_for_all_of_a_step(
+    driver: DiskDriver, synced: Synced, place: Folder
+) -> None:
+    for folder in ("a", "b"):
+        (place.root / folder).mkdir()
+    await driver.put_in_order([{"a/1": b"1", "b/1": b"2", "a/2": b"3"}, {}])
+    assert synced.paths == [*["temp/…"] * 3, "a", "b"]
+    assert [await driver.get(key) for key in ("a/1", "b/1", "a/2")] == [b"1", b"2", b"3"]
+    assert list((place.root / "temp").iterdir()) == []
+
+
 async def test_replace_syncs_as_put_does(driver: DiskDriver, synced: Synced) -> None:
     await driver.put("b/x/y", b"x")
     synced.paths.clear()

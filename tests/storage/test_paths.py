@@ -29,12 +29,14 @@ KEYS = {
     "tag": paths.tag("a/b", "v1"),
     "referrers": paths.referrers("a/b", DIGEST),
     "referrer": paths.referrer("a/b", DIGEST, OTHER),
+    "parents": paths.parents("a/b", DIGEST),
+    "parent": paths.parent("a/b", DIGEST, OTHER),
     "derived": paths.derived("a/b", DIGEST),
     "repository_folder": paths.repository_folder("a/b", "tags"),
     "trash": paths.trash(paths.tag("a/b", "v1")),
     "damaged": paths.damaged(paths.tag("a/b", "v1")),
 }
-FOLDERS = ("blob_folders", "manifests", "tags", "referrers", "refusals", "repository_folder")
+FOLDERS = ("blob_folders", "manifests", "tags", "referrers", "parents", "refusals", "repository_folder")
 REPOSITORIES = ["a", "a/b", "a/tags", "a/tags/b", "a/blobs", "a-b", "a.b", "a_b", "a/manifests/v1"]
 
 COMPONENT = r"[a-z0-9]{1,3}(?:(?:\.|_|__|-{1,2})[a-z0-9]{1,2}){0,2}"
@@ -97,6 +99,8 @@ def test_the_keys_are_as_written_here() -> None:
         "tag": "repositories/a/b/_tags/v1",
         "referrers": f"repositories/a/b/_referrers/sha256/{one}",
         "referrer": f"repositories/a/b/_referrers/sha256/{one}/sha512:{two}",
+        "parents": f"repositories/a/b/_parents/sha256/{one}",
+        "parent": f"repositories/a/b/_parents/sha256/{one}/sha512:{two}",
         "derived": f"repositories/a/b/_derived/sha256/{one}",
         "repository_folder": "repositories/a/b/_tags",
         "trash": "trash/repositories/a/b/_tags/v1",

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from storage import manifest as manifests
 from storage import paths
 from storage import referrers as under_test
 from storage.digest import Digest
@@ -11,7 +12,9 @@ from storage.manifest import OCI_MANIFEST, Descriptor
 from storage.referrers import Referrers
 from storage.repositories import Repository
 from storage.store import Store
+from tests.storage.conftest import LIMIT
 from tests.storage.content import described, image, put
+from tests.storage.streams import collect
 
 SUBJECT = described(b"a subject that is not here", OCI_MANIFEST)
 
@@ -119,3 +122,38 @@ async def test_a_page_ends_at_its_bytes(repository: Repository, monkeypatch: pyt
     assert [row.digest for page in pages for row in page] == sorted(pushed, key=str)
     assert len(pages) > 1
     assert all(len(page) == 1 or sum(len(row.annotations["a"]) for row in page) < 1000 for page in pages)
+
+
+@pytest.mark.parametrize("is_ours", [True, False], ids=["this format", "the former one"])
+async def test_many_beside_a_manifest_are_stored_at_once(driver: DiskDriver, is_ours: bool) -> None:
+    """What they name comes before them, whichever release reads them."""
+    store = Store(driver, upload_limit=LIMIT)
+    if not is_ours:
+        await driver.put(paths.FORMAT, b'{"format":1}')
+    await store.open()
+    repository = store.repository("team/a")
+    bodies = [image(b"signature", annotations={"at": str(at)}, subject=SUBJECT) for at in range(2)]
+    rows = [described(body, OCI_MANIFEST) for body in bodies]
+    first = await repository.blobs.enclosed(b"signature", b"{}")
+    for row in rows:
+        first |= repository.referrers.written(SUBJECT.digest, row)
+    stored = await repository.store_all_beside(OCI_MANIFEST, bodies, first)
+    assert [one.descriptor for one in stored] == rows
+    for one, body in zip(stored, bodies, strict=True):
+        assert (await repository.get(one.digest)).body == body
+        assert await repository.missing(manifests.parse(body, "")) == []
+    found, _ = await repository.referrers.page(SUBJECT.digest)
+    assert {row.digest for row in found} == {row.digest for row in rows}
+    blob = await repository.blobs.open(Digest.of(b"signature"))
+    assert await collect(repository.blobs.read(blob)) == b"signature"
+
+
+async def test_rows_alone(repository: Repository) -> None:
+    """For who reads the manifests next: whether they are here is not looked at."""
+    pushed = await put(repository, image(subject=SUBJECT))
+    gone = described(b"gone", OCI_MANIFEST)
+    await repository.referrers.add(SUBJECT.digest, gone)
+    rows, _ = await repository.referrers.page(SUBJECT.digest, looks=False)
+    assert {row.digest for row in rows} == {pushed.digest, gone.digest}
+    assert await repository.referrers.noted(SUBJECT.digest) == {str(pushed.digest), str(gone.digest)}
+    assert await repository.referrers.noted(gone.digest) == set()

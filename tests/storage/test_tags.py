@@ -91,6 +91,25 @@ async def test_a_history_has_an_end(tags: Tags, driver: DiskDriver, monkeypatch:
     assert len((await tags.history("v1")).former) == 1
 
 
+async def test_what_is_still_answered_is_remembered(tags: Tags, monkeypatch: pytest.MonkeyPatch) -> None:
+    several = [Descriptor(OCI_MANIFEST, Digest.of(b"%d" % at), at) for at in range(MOST + 20)]
+    first = several[0].digest
+    for at, one in enumerate(several):
+        at_time(monkeypatch, 1000.0 + at)
+        await tags.settle("v1", one, await tags.held("v1"), answered=first)
+    found, _ = await tags.whole("v1")
+    assert len(found.former) == MOST
+    assert [former.descriptor for former in found.former[:2]] == several[-2:-4:-1]
+    assert found.former[-1].descriptor.digest == first
+    at_time(monkeypatch, 1000.0 + 2 * HISTORY)
+    await tags.settle("v1", ONE, await tags.held("v1"), answered=first)
+    found, witness = await tags.whole("v1")
+    assert [former.descriptor.digest for former in found.former] == [several[-1].digest, first]
+    assert (found.named, witness) == await tags.resolve("v1")
+    with pytest.raises(ManifestUnknown):
+        await tags.whole("v2")
+
+
 async def test_a_tag_that_is_named_again_is_new(tags: Tags, driver: DiskDriver) -> None:
     for one in (ONE, TWO):
         await tags.put("v1", one)

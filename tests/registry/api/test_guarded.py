@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from registry.keyring import write_new
 from tests.registry import guarded as guarding
 from tests.registry.consumers.shapes import B
 from tests.registry.guarded import (
@@ -117,6 +119,21 @@ def test_it_is_known_who_pushed(guarded: Guarded) -> None:
     ):
         assert guarded.push(f"team/by{at}", fields).status == 201
         assert guarded.ask("GET", f"/plugins/team/by{at}:v1/history", basic("puller")).json["by"] == who
+
+
+def test_what_is_held_back_is_remembered_for_nobody_who_may_not_push(tmp_path: Path) -> None:
+    write_new(tmp_path / "another.key")
+    rule = {"repositories": "team/**", "keys": [str(tmp_path / "another.key")]}
+    guarded = guarding.start(tmp_path, verification=[rule])
+    try:
+        for path in (f"/v2/{PRIVATE}/manifests/v1", f"/v2/{PRIVATE}/manifests/{B.digest}"):
+            for _ in range(3):
+                assert guarded.ask("GET", path, basic("pusher")).body == B.body
+                assert guarded.ask("GET", path, basic("admin")).body == B.body
+                for who in (basic("puller"), {}, basic("idle")):
+                    assert guarded.ask("GET", path, who).status in (401, 404)
+    finally:
+        guarded.server.stop()
 
 
 def test_what_is_for_some_is_kept_by_no_cache_on_the_way(guarded: Guarded) -> None:

@@ -174,6 +174,19 @@ def test_what_a_registry_says_is_printed_safely(sidecargo: Runner) -> None:
     assert not [line for line in ran.out.splitlines() if line.startswith("error")]
 
 
+def test_it_is_held_back(sidecargo: Runner) -> None:
+    report = {"state": "accepted", "digest": "sha256:0", "consumers": {}, "last_refused": None}
+    problem = {"code": "not-signed", "message": "it has no signature.", "fix": "Sign it: cosign sign …"}
+    held = report | {"verification": {"ok": False, "key": None, "problem": problem}}
+    signed = report | {"verification": {"ok": True, "key": "k", "problem": None}}
+    for said, is_told in ((held, True), (signed, False), (report, False)):
+        body = json.dumps(said).encode()
+        with scripted(lambda asked, body=body: Said(200, body)) as other:
+            ran = sidecargo("why", f"{other.host}/acme/x:v1")
+        assert (ran.code, "It is held back" in ran.out) == (0, is_told)
+        assert ("fix:     Sign it: cosign sign" in ran.out) is is_told
+
+
 @pytest.mark.parametrize("broken", [{}, {"ok": True}, {"ok": False, "problems": [{}]}, 7])
 def test_a_report_that_is_broken(sidecargo: Runner, broken: object) -> None:
     report = {"state": "accepted", "digest": "x", "consumers": {"istio": broken}, "last_refused": None}

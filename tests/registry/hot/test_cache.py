@@ -34,6 +34,19 @@ def test_an_entry_is_found_by_target_and_audience() -> None:
     assert cache.find((b"/b", "all")) is None
 
 
+def test_what_must_hold_beside_its_witness_is_kept_and_counted() -> None:
+    cache, bare = HotCache(1 << 20), HotCache(1 << 20)
+    beside = (Witness("signature", b"sha256:1" * 100), Witness("index", b"sha256:2"))
+    offer(bare, b"/a", b"body")
+    headers = [(b"Content-Length", b"4"), (b"ETag", b'W/"a"')]
+    assert cache.offer(b"/a", "all", headers, b"body", Witness("tag", b"sha256:0", beside))
+    entry = cache.find((b"/a", "all"))
+    assert entry and entry.witness == Witness("tag", b"sha256:0", beside)
+    assert cache.used > bare.used + 800
+    cache.drop(entry.place)
+    assert cache.used == 0
+
+
 @pytest.mark.parametrize(
     "headers",
     [

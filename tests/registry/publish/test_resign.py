@@ -149,7 +149,7 @@ async def test_a_full_store_ends_it(store: Store, monkeypatch: pytest.MonkeyPatc
     async def full(*_: object) -> None:
         raise StoreFull("full.", fix="Make room.")
 
-    monkeypatch.setattr(Signer, "store", full)
+    monkeypatch.setattr(Signer, "sign_further", full)
     with pytest.raises(StoreFull):
         await resigned(store)
 

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 from pydantic import ValidationError
 
 from registry.releases import NEWEST
-from registry.settings import CONSUMERS, Settings
+from registry.settings import CONSUMERS, Settings, values
 from storage.digest import Digest
 from storage.gc.retention import Keep
 
@@ -20,6 +22,25 @@ def test_the_defaults_are_those_of_the_contract() -> None:
     assert (settings.admission.rules, settings.signing.keys) == ((), ())
     assert (settings.limits.manifest, settings.limits.upload) == (4 << 20, 2 << 30)
     assert settings.timeouts.uploads.total_seconds() == 24 * 3600
+
+
+def test_verification_needs_somebody_who_may_not_push(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = {"verification": [{"repositories": "prod/**", "keys": ["cosign.pub"]}]}
+    with pytest.raises(ValidationError, match="without access rules everybody may: write access"):
+        Settings.model_validate(said)
+    assert Settings.model_validate({"verification": []}).verification == ()
+    monkeypatch.setattr(values, "everybody_may_push", lambda _: False)
+    (rule,) = Settings.model_validate(said).verification
+    assert (rule.repositories, rule.keys) == ("prod/**", ("cosign.pub",))
+    for wrong in ({"keys": []}, {}, {"keys": ["-----BEGIN X"]}, {"keys": ["env://a b"]}):
+        with pytest.raises(ValidationError):
+            Settings.model_validate({"verification": [{"repositories": "prod/**", **wrong}]})
+
+
+@pytest.mark.parametrize(("access", "may"), [(None, True), ((), True), (("rule",), False)])
+def test_access_rules_say_who_may_push(access: tuple[str, ...] | None, may: bool) -> None:
+    others = {} if access is None else {"access": SimpleNamespace(rules=access)}
+    assert values.everybody_may_push(others) is may
 
 
 def test_settings_never_change() -> None:

@@ -13,6 +13,7 @@ from registry.signing.bundle import (
     LARGEST,
     SIGNED,
     Attached,
+    Opened,
     Statement,
     attest,
     seal,
@@ -79,12 +80,11 @@ def test_replicas_write_the_same() -> None:
 
 
 def test_what_was_signed_comes_back() -> None:
-    statement, payload = verify(MADE.bundle, [new_key().public, KEY.public], DIGEST)
-    assert statement == Statement(DIGEST, SIGNED, {})
-    assert payload == statement.payload()
+    opened = verify(MADE.bundle, [new_key().public, KEY.public], DIGEST)
+    assert opened == Opened(Statement(DIGEST, SIGNED, {}), opened.statement.payload(), KEY.public)
     said = Statement(DIGEST, "https://example.com/x", {"by": "Zoë"}, "here/team/wasm")
     made = attest(SUBJECT, said.payload(), said.kind, KEY)
-    assert verify(made.bundle, [KEY.public], DIGEST) == (said, said.payload())
+    assert verify(made.bundle, [KEY.public], DIGEST) == Opened(said, said.payload(), KEY.public)
     assert isinstance(made, Attached)
 
 

@@ -17,6 +17,7 @@ PLACES = [
     (paths.manifest("a", TWO), ManifestAt("a", TWO)),
     (paths.tag("a/b", "v1.0_x-Y"), Tag("a/b", "v1.0_x-Y")),
     (paths.referrer("a/b-c", ONE, TWO), Row("a/b-c", ONE, TWO)),
+    (paths.parent("a/b-c", ONE, TWO), Other()),
     (paths.derived("a", ONE), DerivedFrom("a", ONE)),
     (paths.catalog("a-b/c.d/e__f"), Entry("a-b/c.d/e__f")),
     (paths.upload("a", "sha256-" + "0" * 32), Other()),
@@ -62,6 +63,7 @@ STRAYS = [
     "repositories/a/_tags/v1/x",
     f"repositories/a/_referrers/sha256/{ONE.hex}/{ONE.hex}",
     f"repositories/a/_referrers/sha256/{ONE.hex}",
+    f"repositories/a/_parents/sha256/{ONE.hex}",
     f"others/a/_blobs/sha256/{ONE.hex}",
 ]
 

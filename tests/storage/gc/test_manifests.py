@@ -119,13 +119,16 @@ async def test_what_remains_of_a_manifest_that_is_not_here_goes(
     await repository.referrers.add(subject.digest, subject)
     await repository.derived.keep(subject.digest, {})
     stays = await put(repository, image(subject=subject))
+    for one in (subject.digest, stays.digest):
+        await repository.parents.note(one, [subject.digest])
     await repository.derived.keep(stays.digest, {})
     await collected(driver)
-    assert len([key for key in objects(driver) if not key.startswith("trash/")]) == 7, "it is young"
+    assert len([key for key in objects(driver) if not key.startswith("trash/")]) == 9, "it is young"
     aged(driver, 2)
     await collected(driver)
     assert await repository.referrers.has(subject.digest, stays.digest)
     assert not await repository.referrers.has(subject.digest, subject.digest)
+    assert await repository.parents.of(subject.digest) == [stays.digest]
     assert await repository.derived.find(stays.digest) == {}
     assert await repository.derived.find(subject.digest) is None
 
