@@ -9,7 +9,7 @@ import os
 import socket
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -18,15 +18,21 @@ from urllib.parse import urlsplit
 from starlette.applications import Starlette
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from registry import choke, chores, keyring, storages, workers
+from registry import choke, chores, keyring, storages, warnings, workers
+from registry.access.seal import Seal
+from registry.access.tokens import TokenKeyInvalid, Tokens
 from registry.api import errors
 from registry.api.bodies import Bodies
 from registry.api.call import Services
 from registry.chores import Chore
-from registry.hot.cache import HotCache
+from registry.hot.cache import EVERYBODY, HotCache
 from registry.hot.flights import Flights
 from registry.hot.patience import Patience
 from registry.hot.protocol import hot_protocol
+from registry.login.audiences import Audiences
+from registry.login.challenges import Challenges
+from registry.login.door import Door
+from registry.login.userfile import UserFile
 from registry.metrics import SHARED_FOLDER, Metrics
 from registry.publish.examiner import Examiner
 from registry.publish.foresight import Foresight
@@ -39,14 +45,13 @@ from registry.settings import Settings
 from registry.settings.model import Server
 from registry.signing.keys import KeyInvalid
 from storage.driver import Driver, Peek, Witness
-from storage.errors import StoreError
+from storage.errors import StoreError, StoreUnavailable
 from storage.store import Store
 
 _log = logging.getLogger("sidecargo")
 
 _SWEEP_EVERY = 3600.0
 _COUNT_EVERY = 1.0
-_EVERYBODY = "everybody"
 
 
 def serve(settings: Settings) -> int:
@@ -55,14 +60,17 @@ def serve(settings: Settings) -> int:
     try:
         root = asyncio.run(storages.prepared(settings))
         keyring.ring(settings.signing, root)
+        _door(settings, Audiences(Seal()), root)
         keyring.verification(settings)
         listeners = _listen(settings.server)
-    except (StoreError, KeyInvalid, OSError) as error:
+    except (StoreError, KeyInvalid, TokenKeyInvalid, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     port = listeners[0].getsockname()[1]
     settings = settings.model_copy(update={"server": settings.server.model_copy(update={"port": port})})
     print(_what_next(settings), file=sys.stderr, flush=True)
+    for warning in warnings.of(settings.access, settings.server):
+        _log.warning("%s", warning)
     # On disk it is beside the content, where it is swept if it is left behind.
     beside = root / "temp" if root else None
     with tempfile.TemporaryDirectory(prefix="metrics-", dir=beside) as counts:
@@ -86,7 +94,12 @@ def wire(settings: Settings, supervisor: int | None = None) -> tuple[Starlette, 
     examiner = Examiner(inspectors, Foresight(ahead), _spool_in(temp))
     verifier = Verifier(keyring.verification(settings), known_as(settings))
     publisher = Publisher(examiner, signer, settings.policy, verifier)
+    seen = Audiences(Seal())
+    door = _door(settings, seen, place.folder)
     services = Services(
+        rules=settings.access.rights,
+        door=door,
+        challenges=Challenges(known_url(settings), door.tokens.service if door.tokens else ""),
         store=store,
         pulls=_store(settings, place.pulls),
         publisher=publisher,
@@ -109,7 +122,7 @@ def wire(settings: Settings, supervisor: int | None = None) -> tuple[Starlette, 
     ]
     if supervisor is not None:
         beside.append(Chore(_COUNT_EVERY, partial(workers.leave_with, supervisor)))
-    to_close = (publisher.close, inspectors.close, ahead.close, place.close)
+    to_close = (publisher.close, inspectors.close, ahead.close, door.close, place.close)
     app = Starlette(
         routes=choke.guarded(ROUTES, services),
         exception_handlers=errors.HANDLERS,
@@ -122,7 +135,9 @@ def wire(settings: Settings, supervisor: int | None = None) -> tuple[Starlette, 
         min_rate=timeouts.body_rate,
         stall_seconds=timeouts.stall.total_seconds(),
     )
-    return app, hot_protocol(cache, place.peek, lambda _: _EVERYBODY, patience)
+    # Who is known to nobody is not told from others by what is shown.
+    identify = (lambda _: EVERYBODY) if door.is_open else seen.identify
+    return app, hot_protocol(cache, place.peek, identify, patience, seen.seal)
 
 
 @contextlib.asynccontextmanager
@@ -166,8 +181,31 @@ def known_as(settings: Settings) -> str:
     return f"[{host}]:{settings.server.port}" if ":" in host else f"{host}:{settings.server.port}"
 
 
+def known_url(settings: Settings) -> str:
+    """The URL under which the registry is known from outside."""
+    return settings.server.public_url or f"http://{known_as(settings)}"
+
+
+def _door(settings: Settings, seen: Audiences, root: Path | None) -> Door:
+    """Raises StoreUnavailable for a file that cannot be read, TokenKeyInvalid for a key that is none."""
+    access = settings.access
+    try:
+        users = UserFile(Path(access.htpasswd) if access.htpasswd else None, access.known_robots)
+    except OSError as error:
+        raise StoreUnavailable(
+            f"access.htpasswd {access.htpasswd} cannot be read: {error.strerror or error}.",
+            fix=f"Make it by `sidecargo users add NAME --file {access.htpasswd}` and let this user read it.",
+        ) from None
+    tokens = None
+    if access.tokens.is_on:
+        key = keyring.token_key(access.tokens.key, root)
+        lifetime = access.tokens.lifetime.total_seconds()
+        tokens = Tokens(key, known_url(settings), known_as(settings), lifetime)
+    return Door(users, seen, tokens, is_open=not access.is_used)
+
+
 class _HotAnswers:
-    """The hot path's cache as the resources see it: without access rules, everybody may pull."""
+    """The hot path's cache as the resources see it."""
 
     def __init__(self, cache: HotCache, store: Peek) -> None:
         self._cache = cache
@@ -175,15 +213,22 @@ class _HotAnswers:
         self.largest = cache.largest
         self.holds = cache.holds
 
-    def offer(self, path: bytes, headers: list[tuple[bytes, bytes]], body: bytes, witness: Witness) -> None:
-        self._cache.offer(path, _EVERYBODY, headers, body, witness)
+    def offer(
+        self,
+        path: bytes,
+        audience: Hashable,
+        headers: list[tuple[bytes, bytes]],
+        body: bytes,
+        witness: Witness,
+    ) -> None:
+        self._cache.offer(path, audience, headers, body, witness)
 
-    def known(self, path: bytes, witness: Witness) -> bytes | None:
-        entry = self._cache.find((path, _EVERYBODY))
+    def known(self, path: bytes, audience: Hashable, witness: Witness) -> bytes | None:
+        entry = self._cache.find((path, audience))
         return entry.body if entry is not None and entry.witness == witness else None
 
-    def last(self, path: bytes) -> tuple[list[tuple[bytes, bytes]], bytes] | None:
-        entry = self._cache.find((path, _EVERYBODY))
+    def last(self, path: bytes, audience: Hashable) -> tuple[list[tuple[bytes, bytes]], bytes] | None:
+        entry = self._cache.find((path, audience))
         if entry is None or not entry.witness.holds(self._store):
             return None
         return entry.header_list(), entry.body
@@ -213,7 +258,7 @@ async def _lifespan(
 
 def _what_next(settings: Settings) -> str:
     host = known_as(settings)
-    url = settings.server.public_url or f"http://{host}"
+    url = known_url(settings)
     return f"""\
 Sidecargo serves {url}, content in {settings.storage.url}
   push  docker push {host}/team/wasm:v1      an image FROM scratch with COPY main.wasm ./plugin.wasm

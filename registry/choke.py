@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import replace
 from functools import partial
 
 from starlette.convertors import Convertor, register_url_convertor
@@ -10,11 +11,22 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route as StarletteRoute
 
-from registry.access.rights import Principal, allowed
+from registry.access.principal import Principal
+from registry.access.rights import Right
+from registry.access.rules import Rules
 from registry.api import errors
 from registry.api.call import Call, Services
+from registry.hot.cache import EVERYBODY
+from registry.login import audiences
 from registry.routes import Route
-from storage.errors import Denied, NameInvalid, RegistryError, StoreUnavailable
+from storage.errors import (
+    Denied,
+    NameInvalid,
+    NameUnknown,
+    RegistryError,
+    StoreUnavailable,
+    Unauthorized,
+)
 
 _READING = ("GET", "HEAD")
 _FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip", "via")
@@ -47,10 +59,15 @@ def _endpoint(rows: Mapping[str, Route], services: Services) -> Callable[[Reques
     async def endpoint(request: Request) -> Response:
         row = rows.get(request.method) or rows["GET"]  # the router lets HEAD in where GET is
         count = partial(services.metrics.requests.labels, request.method, row.path)
+        call = None
         try:
-            response = await row.resource(_admitted(row, services, request))
+            call = await _admitted(row, services, request)
+            response = await row.resource(call)
+        except Unauthorized as error:
+            response = errors.answer(_challenged(row, services, request, error))
         except RegistryError as error:
-            response = _last(services, request, error) or await errors.on_registry_error(request, error)
+            kept = _last(call, error) if call else None
+            response = kept or await errors.on_registry_error(request, error)
         except ClientDisconnect as error:
             response = await errors.on_disconnect(request, error)
         except Exception:
@@ -62,31 +79,76 @@ def _endpoint(rows: Mapping[str, Route], services: Services) -> Callable[[Reques
     return endpoint
 
 
-def _admitted(row: Route, services: Services, request: Request) -> Call:
-    """The request as a call; raises NameInvalid, or Denied where the principal lacks the right."""
+async def _admitted(row: Route, services: Services, request: Request) -> Call:
+    """The request as a call.
+
+    Raises NameInvalid, Unauthorized, and what `_refusal` says where the principal lacks the right; all of it
+    before the store is asked for anything.
+    """
     _refuse_encoded(request.scope["raw_path"])
-    principal = Principal("", _address(request))
     name = request.path_params.get("repository")
     # A HEAD may name what another server has removed within the second: a manifest's PUT looks again.
     store = services.pulls if request.method in _READING else services.store
     repository = store.repository(name) if name is not None else None
-    if not allowed(principal, row.right, name):
-        raise Denied(
-            f"without access rules, {row.right.value} is allowed from the registry's own machine only.",
+    shown = [value for field, value in request.scope["headers"] if field == b"authorization"]
+    peer = request.client.host if request.client else ""
+    principal = await services.door.enter(shown, peer, late="upload" in request.path_params)
+    principal = replace(principal, address=_address(request))
+    rules = services.rules
+    if name is None and row.right is Right.PULL:
+        allowed = rules.may_list(principal)
+    else:
+        allowed = rules.allow(principal, row.right, name)
+    if not allowed:
+        raise _refusal(rules, principal, row.right, name)
+    open_to_all = not rules.given if name is None else rules.all_may(Right.PULL, name)
+    return Call(
+        request, services, principal, repository, EVERYBODY if open_to_all else audiences.of(principal)
+    )
+
+
+def _refusal(rules: Rules, principal: Principal, right: Right, name: str | None) -> RegistryError:
+    """What who lacks a right is told: the same whether the repository is there or not."""
+    if not rules.given:
+        return Denied(
+            f"without access rules, {right.value} is allowed from the registry's own machine only.",
             fix="Send the request from there.",
         )
-    return Call(request, services, principal, repository)
+    if not principal.name:
+        return Unauthorized(
+            "this needs a login.", fix="Log in with docker login.", reason=_insufficient(principal)
+        )
+    whole = replace(principal, scopes=None)
+    if principal.scopes is not None and rules.allow(whole, right, name):
+        return Unauthorized("the token is not for this.", reason=_insufficient(principal))
+    if name is None:
+        return Denied(f"{principal} may not do this.", fix=f"It takes a rule with {right.value} for **.")
+    if right is not Right.PULL and rules.allow(whole, Right.PULL, name):
+        return Denied(
+            f"{principal} may not {right.value} in {name}.", fix="Ask who runs the registry for the right."
+        )
+    return NameUnknown(f"{name} is not here, or {principal} may not see it.")
 
 
-def _last(services: Services, request: Request, error: RegistryError) -> Response | None:
+def _insufficient(principal: Principal) -> str:
+    return "" if principal.scopes is None else "insufficient_scope"
+
+
+def _challenged(row: Route, services: Services, request: Request, error: Unauthorized) -> Unauthorized:
+    name = request.path_params.get("repository")
+    error.challenge = services.challenges.ask(request.scope["path"], row.right, name, error.reason)
+    return error
+
+
+def _last(call: Call, error: RegistryError) -> Response | None:
     """What was answered last, where the store has failed and what makes it true was seen not long ago.
 
     Whoever comes next has it of the hot path; this is for those who came first, and waited.
     """
-    scope = request.scope
+    scope = call.request.scope
     if not isinstance(error, StoreUnavailable) or scope["method"] not in _READING or scope["query_string"]:
         return None
-    found = services.answers.last(scope["raw_path"])
+    found = call.services.answers.last(scope["raw_path"], call.audience)
     if found is None:
         return None
     response = Response(found[1])

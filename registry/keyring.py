@@ -23,9 +23,11 @@ from storage.errors import StoreUnavailable
 from storage.files import sync_folder
 
 MADE = "signing.key"
+MADE_FOR_TOKENS = "tokens.key"
 FOLDER = "private"
 _FROM_ENVIRONMENT = "env://"
 _SIGNING = "the signing key {}"
+_TOKENS = "the key of access.tokens {}"
 _READABLE = "Make one by `sidecargo keys new FILE` and let this user read it."
 _COSIGN_PASSPHRASE = "COSIGN_PASSWORD"  # noqa: S105 - its name
 
@@ -84,6 +86,27 @@ def verification(settings: Settings) -> Callable[[str], tuple[PublicKey, ...]]:
 def signing_key(named: Sequence[Path], root: Path | None) -> SigningKey:
     """The key that signs, by the same rules; raises as `ring` does."""
     return ring(Signing(keys=tuple(map(str, named))), root).signing
+
+
+def token_key(named: str | None, root: Path | None) -> bytes:
+    """The private key (PEM) that signs tokens: the named one, else that in `root`/private, made at first.
+
+    Raises StoreUnavailable where there is none to be had.
+    """
+    if named is not None:
+        return _file(Path(named), _TOKENS).pem
+    if root is None:
+        raise StoreUnavailable(
+            "no private key is kept in a bucket, and none is given for tokens.",
+            fix="Make one by `sidecargo keys new tokens.key` and name it in access.tokens.key: the same for "
+            "every server of this storage.",
+        )
+    made = root / FOLDER / MADE_FOR_TOKENS
+    if not made.exists():
+        _make(made)
+    for one in (made.parent, root):
+        sync_folder(one)
+    return _file(made, _TOKENS).pem
 
 
 def write_new(path: Path) -> SigningKey:

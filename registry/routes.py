@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from registry import ops
 from registry.access.rights import Right
-from registry.api import base, blobs, catalog, manifests, referrers, tags, uploads
+from registry.api import base, blobs, catalog, manifests, referrers, tags, token, uploads
 from registry.api.call import Call
 from registry.apply.options import KINDS
 from registry.plugins import apply, history, keys, module, report
@@ -33,6 +33,8 @@ _P = "/plugins/{repository:rest}"
 
 ROUTES: tuple[Route, ...] = (
     Route("GET", "/v2/", Right.OPEN, base.get),
+    Route("GET", "/token", Right.OPEN, token.get),
+    Route("POST", "/token", Right.OPEN, token.post),
     Route("GET", "/v2/_catalog", Right.PULL, catalog.get),
     Route("GET", f"{_R}/tags/list", Right.PULL, tags.get),
     Route("GET", f"{_R}/referrers/{{digest}}", Right.PULL, referrers.get),

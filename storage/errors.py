@@ -6,7 +6,7 @@
     ├── BlobUnknown  BlobUploadUnknown  BlobUploadInvalid
     ├── UploadOutOfOrder  RangeNotSatisfiable
     ├── ManifestUnknown  ManifestInvalid  ManifestBlobUnknown  ManifestTooLarge
-    ├── Denied  TagImmutable  PreconditionFailed
+    ├── Unauthorized  Denied  TagImmutable  PreconditionFailed
     ├── Unsupported  PageInvalid  ParameterInvalid
     ├── BodyTooLarge  BodyTimeout  Busy  CheckFailed
     └── StoreError
@@ -146,6 +146,20 @@ def _shortened(digest: str) -> str:
 
 class ManifestTooLarge(ManifestInvalid):
     """A manifest over the configured limit."""
+
+
+class Unauthorized(RegistryError):
+    """A request without a login, or with one that is not right.
+
+    `reason` is the error of RFC 6750 that a token has; `challenge` is what is asked for.
+    """
+
+    code = "UNAUTHORIZED"
+
+    def __init__(self, message: str, *, fix: str = "", reason: str = "") -> None:
+        super().__init__(message, fix=fix)
+        self.reason = reason
+        self.challenge = ""
 
 
 class Denied(RegistryError):

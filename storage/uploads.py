@@ -55,29 +55,29 @@ class Session:
 
 
 class Uploads:
-    """All sessions of a store; each is bound to the repository that began it."""
+    """All sessions of a store; each is bound to its repository and its owner, which its id says."""
 
     def __init__(self, driver: Driver, limit: int) -> None:
         self._driver = driver
         self._limit = limit
         self._running: OrderedDict[str, Running] = OrderedDict()
 
-    async def start(self, repository: str, algorithm: str = "sha256") -> Session:
+    async def start(self, repository: str, algorithm: str = "sha256", *, owner: str = "") -> Session:
         """Begin a session; raises DigestInvalid for an algorithm that is not known."""
         running = Running(hasher(algorithm))
-        session = Session(_new_id(repository, algorithm), repository, 0, algorithm)
+        session = Session(_new_id(repository, algorithm, owner), repository, 0, algorithm)
         self._remember(session, running)
         await self._driver.stage(session.key)
         return session
 
-    async def find(self, repository: str, upload: str, *, surely: bool = False) -> Session:
-        """Where a session stands; raises BlobUploadUnknown, also when it is another repository's.
+    async def find(self, repository: str, upload: str, *, owner: str = "", surely: bool = False) -> Session:
+        """Where a session stands; raises BlobUploadUnknown, also when it is another repository's or owner's.
 
         What this process did last is not asked for again, unless it has to be said `surely`: another one may
         have added to it since, which is seen when more is added, or it is finished.
         """
         written = _ID.fullmatch(upload)
-        if not written or upload != _sealed(upload[:-8], repository):
+        if not written or upload != _sealed(upload[:-8], repository, owner):
             raise _unknown(upload)
         session = Session(upload, repository, 0, written[1])
         running = self._running.get(session.key)
@@ -208,13 +208,17 @@ class Uploads:
             self._running.popitem(last=False)
 
 
-def _new_id(repository: str, algorithm: str) -> str:
-    return _sealed(f"{algorithm}-{int(time.time()):08x}{secrets.token_hex(8)}", repository)
+def _new_id(repository: str, algorithm: str, owner: str) -> str:
+    return _sealed(f"{algorithm}-{int(time.time()):08x}{secrets.token_hex(8)}", repository, owner)
 
 
-def _sealed(begun: str, repository: str) -> str:
-    """An id of this repository. It is no secret: who may push may begin an upload, by whichever id."""
-    return begun + hashlib.sha256(f"{begun}.{repository}".encode()).hexdigest()[:8]
+def _sealed(begun: str, repository: str, owner: str) -> str:
+    """An id of this repository and owner. It is no secret: who may push may begin an upload, by whichever id.
+
+    The id of one that is there cannot be made somebody else's, for then it is not the one that is there.
+    """
+    whose = f"{begun}.{repository}.{owner}" if owner else f"{begun}.{repository}"
+    return begun + hashlib.sha256(whose.encode()).hexdigest()[:8]
 
 
 def _unknown(upload: str) -> BlobUploadUnknown:

@@ -26,9 +26,9 @@ FLOORS = {
     "publishing": "registry.publish",
     "artifacts": "registry.console registry.client registry.artifacts",
     "HTTP": "registry.api registry.hot registry.plugins registry.web registry.ops registry.routes "
-    "registry.choke registry.metrics",
+    "registry.choke registry.metrics registry.login",
     "composition": "registry.settings registry.storages registry.keyring registry.workers registry.heap "
-    "registry.chores registry.app registry.cli registry.__main__",
+    "registry.chores registry.warnings registry.app registry.cli registry.__main__",
 }
 ORDER = list(FLOORS)
 FLOOR_OF = {name: floor for floor, named in FLOORS.items() for name in named.split()}
@@ -50,7 +50,9 @@ PLACES = {
     "uvicorn": {"HTTP", "composition"},
     "jinja2": {"registry.web"},
     "click": {"registry.cli", "registry.console"},
+    "bcrypt": {"registry.access"},
     "cryptography": {"registry.signing"},
+    "jwt": {"registry.access"},
     "httptools": {"registry.hot"},
     "sqlite3": {"storage.fsck", "storage.gc"},
     "prometheus_client": {"registry.metrics", "registry.ops"},

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Hashable
 from dataclasses import dataclass, field
 from typing import Protocol
 from urllib.parse import urlencode
 
 from starlette.requests import Request
 
-from registry.access.rights import Principal, Right, allowed
+from registry.access.principal import Principal
+from registry.access.rights import Right
+from registry.access.rules import Rules
 from registry.api.bodies import Bodies
+from registry.hot.cache import EVERYBODY
 from registry.hot.flights import Flights
+from registry.login.challenges import Challenges
+from registry.login.door import Door
 from registry.metrics import Metrics
 from registry.publish.examiner import Examiner
 from registry.publish.publisher import Publisher
@@ -19,7 +24,7 @@ from registry.publish.verifier import Verifier
 from registry.signing.ring import KeyRing
 from storage import names
 from storage.digest import Digest
-from storage.driver import Locates, Witness
+from storage.driver import Locates, Page, Witness
 from storage.errors import DigestInvalid, PageInvalid, SizeInvalid
 from storage.manifest import Descriptor
 from storage.remembered import Remembered
@@ -40,13 +45,20 @@ class Answers(Protocol):
     def holds(self, size: int) -> bool:
         """Whether a body of so many bytes fits into the memory that is given."""
 
-    def offer(self, path: bytes, headers: list[tuple[bytes, bytes]], body: bytes, witness: Witness) -> None:
-        """Remember the answer 200 to a GET of `path`, for as long as the witness holds."""
+    def offer(
+        self,
+        path: bytes,
+        audience: Hashable,
+        headers: list[tuple[bytes, bytes]],
+        body: bytes,
+        witness: Witness,
+    ) -> None:
+        """Remember the answer 200 to a GET of `path` for whom it was decided, while the witness holds."""
 
-    def known(self, path: bytes, witness: Witness) -> bytes | None:
+    def known(self, path: bytes, audience: Hashable, witness: Witness) -> bytes | None:
         """The body of the answer to a GET of `path` that this witness makes true, if it is remembered."""
 
-    def last(self, path: bytes) -> tuple[list[tuple[bytes, bytes]], bytes] | None:
+    def last(self, path: bytes, audience: Hashable) -> tuple[list[tuple[bytes, bytes]], bytes] | None:
         """Headers and body of the answer to a GET of `path` whose witness holds, if it is remembered."""
 
 
@@ -54,13 +66,16 @@ class Answers(Protocol):
 class Services:
     """What the resources work with.
 
-    `store` asks where content is kept, `pulls` may have seen it a moment ago. `verifier` holds back from who
-    may not push what is not signed. `ring` are the keys that sign
-    and signed; `public_url` is how the registry is known from outside, "" where that is not said;
-    `remembered` is the memory in front of a store that has one; `locates` tells where clients fetch large
-    blobs themselves, if they are to.
+    `rules` say who may do what, the `door` who asks, `challenges` how a login is asked for. `store` asks
+    where content is kept, `pulls` may have seen it a moment ago. `verifier` holds back from who may not push
+    what is not signed. `ring` are the keys that sign and signed; `public_url` is how the registry is known
+    from outside, "" where that is not said; `remembered` is the memory in front of a store that has one;
+    `locates` tells where clients fetch large blobs themselves, if they are to.
     """
 
+    rules: Rules
+    door: Door
+    challenges: Challenges
     store: Store
     pulls: Store
     publisher: Publisher
@@ -78,18 +93,42 @@ class Services:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One request. The repository of its path is there as a value; its name is well-formed."""
+    """One request. The repository of its path is there as a value; its name is well-formed.
+
+    `audience` is for whom its answer may be remembered.
+    """
 
     request: Request
     services: Services
     principal: Principal
     named: Repository | None
+    audience: Hashable = EVERYBODY
 
     @property
     def repository(self) -> Repository:
         """The repository of a route that has one in its path."""
         assert self.named is not None
         return self.named
+
+    async def visible(self, *, after: str, limit: int) -> Page:
+        """A part of the names of the repositories that whoever asks may pull, in byte order."""
+        rules, catalog = self.services.rules, self.services.pulls.catalog
+        if not rules.given:
+            return await catalog(after=after, limit=limit)
+        found: list[str] = []
+        more, size = True, limit + 1
+        while more and len(found) <= limit:
+            page = await catalog(after=after, limit=size)
+            size = min(2 * size, MAX_PAGE)
+            found += (name for name in page.names if rules.shows(self.principal, name))
+            more = page.more
+            after = page.names[-1] if page.names else after
+        return Page(tuple(found[:limit]), len(found) > limit)
+
+    @property
+    def peer(self) -> str:
+        """The address that the connection comes from, a proxy's where there is one."""
+        return self.request.client.host if self.request.client else ""
 
     @property
     def path(self) -> bytes:
@@ -109,7 +148,7 @@ class Call:
 
     def may(self, right: Right) -> bool:
         """Whether who asks has a right to the repository of the path."""
-        return allowed(self.principal, right, self.named.name if self.named else None)
+        return self.services.rules.allow(self.principal, right, self.named.name if self.named else None)
 
     async def find(
         self, reference: str | Digest, repository: Repository | None = None

@@ -13,6 +13,6 @@ async def get(call: Call) -> Response:
     if n == 0:
         return JSONResponse({"repositories": []})
     limit = min(n or MAX_PAGE, MAX_PAGE)
-    page = await call.services.pulls.catalog(after=last, limit=limit)
+    page = await call.visible(after=last, limit=limit)
     headers = call.next_page(page.names[-1], limit) if page.more else {}
     return JSONResponse({"repositories": list(page.names)}, headers=headers)

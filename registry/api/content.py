@@ -72,13 +72,15 @@ class Content:
         if call.request.method == "HEAD":
             return Response(headers=self._headers)
         if self._witness is not None and self.size <= call.services.answers.largest:
-            known = call.services.answers.known(call.path, self._witness)
+            known = call.services.answers.known(call.path, call.audience, self._witness)
             if known is not None and len(known) == self.size:
                 return StreamingResponse(_slices(known), headers=self._headers)
             body = await call.services.flights.once(self.digest, self.size, self._proven)
             if body is not None:
                 response = StreamingResponse(_slices(body), headers=self._headers)
-                call.services.answers.offer(call.path, response.raw_headers, body, self._witness)
+                call.services.answers.offer(
+                    call.path, call.audience, response.raw_headers, body, self._witness
+                )
                 return response
         return await self._streamed(0, self.size, 200, self._headers)
 

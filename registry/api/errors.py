@@ -30,6 +30,7 @@ STATUS: Mapping[type[e.RegistryError], int] = {
     e.ManifestInvalid: 400,
     e.ManifestBlobUnknown: 404,
     e.ManifestTooLarge: 413,
+    e.Unauthorized: 401,
     e.Denied: 403,
     e.TagImmutable: 403,
     e.PreconditionFailed: 412,
@@ -65,6 +66,8 @@ def answer(error: e.RegistryError) -> Response:
     if isinstance(error, e.StoreError | e.CheckFailed | e.Busy):
         known = error.retry_after if isinstance(error, e.StoreUnavailable) else None
         headers["Retry-After"] = RETRY_AFTER if known is None else str(known)
+    if isinstance(error, e.Unauthorized):
+        headers["WWW-Authenticate"] = error.challenge
     return JSONResponse(body(error.code, str(error), error.detail), STATUS[type(error)], headers)
 
 

@@ -6,6 +6,7 @@ import re
 
 from starlette.responses import Response
 
+from registry.access.rights import Right
 from registry.api.call import Call
 from storage import names
 from storage.digest import Digest, hasher
@@ -28,7 +29,9 @@ async def start(call: Call) -> Response:
         return _created(call, digest)
     algorithm = call.query("digest-algorithm") or "sha256"
     hasher(algorithm)
-    return _accepted(await call.repository.uploads.start(call.repository.name, algorithm))
+    return _accepted(
+        await call.repository.uploads.start(call.repository.name, algorithm, owner=call.principal.name)
+    )
 
 
 async def status(call: Call) -> Response:
@@ -76,17 +79,23 @@ async def cancel(call: Call) -> Response:
 
 async def _session(call: Call, *, surely: bool = False) -> Session:
     upload = call.request.path_params["upload"]
-    return await call.repository.uploads.find(call.repository.name, upload, surely=surely)
+    owner = call.principal.name
+    return await call.repository.uploads.find(call.repository.name, upload, owner=owner, surely=surely)
 
 
 async def _mount(call: Call, digest: Digest) -> bool:
     """Whether the blob is here now; where it can't be had, the client uploads it."""
     source = call.query("from")
+    rules = call.services.rules
     try:
         if source is None:
+            if rules.given:  # that a digest is somewhere is nothing to be told
+                return False
             await call.services.store.mount(digest, call.repository.blobs)
         else:
-            found = await call.services.store.repository(names.repository(source)).blobs.find(digest)
+            if not rules.allow(call.principal, Right.PULL, names.repository(source)):
+                return False
+            found = await call.services.store.repository(source).blobs.find(digest)
             await call.repository.blobs.mount(found)
     except BlobUnknown:
         return False

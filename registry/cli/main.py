@@ -26,6 +26,7 @@ _COMMANDS = (
     "push",
     "serve",
     "tags",
+    "users",
     "verify",
     "why",
     "yaml",

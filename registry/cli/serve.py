@@ -59,13 +59,15 @@ def command(
     )
     flags = tuple(Flag(name, place, value) for name, place, value in given if value is not None)
     loaded = settings(path, flags)
-    if not allow_anonymous_push and is_exposed(loaded.settings.server.host):
+    in_force = loaded.settings
+    if not allow_anonymous_push and not in_force.access.rules and is_exposed(in_force.server.host):
         raise Failure(
-            f"{loaded.settings.server.host} can be reached from other machines: everybody could push there.",
-            "Listen on 127.0.0.1, or add --allow-anonymous-push where only those whom you trust get through.",
+            f"{in_force.server.host} can be reached from other machines: everybody could push there.",
+            "Set access.rules, listen on 127.0.0.1, or add --allow-anonymous-push where only those whom you "
+            "trust get through.",
         )
     # Here, for the server is much to load, and `--help` and wrong settings need none of it.
-    code = import_module("registry.app").serve(loaded.settings)
+    code = import_module("registry.app").serve(in_force)
     return code if isinstance(code, int) else 0
 
 

@@ -20,6 +20,9 @@ from storage.driver import Witness
 LARGEST = 8 << 20
 """The largest body that is taken, by default."""
 
+EVERYBODY = "everybody"
+"""The audience of what may be seen without a login; what is for it is for all others, too."""
+
 _HEADS_SHARE = 16
 _HEADS_MOST = 4 << 20
 _SLOT = 640  # an Entry, its key and its place in the tables; held by a test

@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import re
 import sys
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
+from registry.access.seal import Seal
 from registry.hot.conditional import read_tags
 
 MAX_BYTES = 64 << 10
@@ -20,6 +22,7 @@ MAX_BYTES = 64 << 10
 MAX_FIELDS = 100
 """The most header fields, by default."""
 
+_BEGINNINGS = (b"GET /", b"HEAD /")
 _END = b"\r\n\r\n"
 _REQUEST_LINE = re.compile(rb"(GET|HEAD) (/(?!/)[A-Za-z0-9/._:@~+=,-]*) HTTP/1\.1")
 _FIELD = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):([\t\x20-\x7e]*)")
@@ -52,7 +55,10 @@ _SLOT = 560  # a Head, its set of tags, and its place in the dict; held by a tes
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """What a plain head asks: `bodiless` for HEAD, `tags` of If-None-Match (None: not conditional)."""
+    """What a plain head asks: `bodiless` for HEAD, `tags` of If-None-Match (None: not conditional).
+
+    In a memo, a seal stands in the place of `authorization`.
+    """
 
     target: bytes
     bodiless: bool
@@ -62,7 +68,7 @@ class Head:
 
 def read_head(data: bytes, max_bytes: int = MAX_BYTES, max_fields: int = MAX_FIELDS) -> Head | None:
     """The head that `data` is, from its first byte to its last; None when anything about it is not plain."""
-    if len(data) > max_bytes or not data.startswith((b"GET /", b"HEAD /")) or not data.endswith(_END):
+    if len(data) > max_bytes or not data.startswith(_BEGINNINGS) or not data.endswith(_END):
         return None
     lines = data[: -len(_END)].split(b"\r\n")
     request = _REQUEST_LINE.fullmatch(lines[0])
@@ -102,22 +108,41 @@ def read_head(data: bytes, max_bytes: int = MAX_BYTES, max_fields: int = MAX_FIE
 class HeadMemo:
     """Heads that were answered before, by their raw bytes; the oldest goes when `budget` bytes are full.
 
-    `known` may be asked directly: one look-up is all that a repeated head costs.
+    `known` may be asked directly: one look-up is all that a repeated head costs. A head with a credential is
+    there by its `seal`, a keyed hash, so that no credential stays in memory.
     """
 
-    def __init__(self, budget: int, max_bytes: int = MAX_BYTES, max_fields: int = MAX_FIELDS) -> None:
+    def __init__(
+        self,
+        budget: int,
+        max_bytes: int = MAX_BYTES,
+        max_fields: int = MAX_FIELDS,
+        seal: Callable[[bytes], bytes] | None = None,
+    ) -> None:
+        self._seal = seal or Seal()
         self.budget = budget
         self.used = 0
         self.known: dict[bytes, Head] = {}
         self._max_bytes = max_bytes
         self._max_fields = max_fields
 
+    def sealed(self, data: bytes) -> Head | None:
+        """The head that `data` is, if it is known and has a credential."""
+        if len(data) > self._max_bytes or not data.startswith(_BEGINNINGS):
+            return None
+        return self.known.get(self._seal(data))
+
     def read(self, data: bytes) -> Head | None:
         """`read_head` within this memo's limits; nothing is remembered."""
-        return read_head(data, self._max_bytes, self._max_fields)
+        head = read_head(data, self._max_bytes, self._max_fields)
+        if head is None or head.authorization is None:
+            return head
+        return replace(head, authorization=self._seal(head.authorization))
 
     def keep(self, data: bytes, head: Head) -> None:
         """Remember a head; one that would take more than a sixteenth of the budget is not."""
+        if head.authorization is not None:
+            data = self._seal(data)
         cost = _cost(data, head)
         if cost > self.budget // 16 or data in self.known:
             return

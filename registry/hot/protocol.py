@@ -15,7 +15,7 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from registry.hot.cache import Entry, HotCache
+from registry.hot.cache import EVERYBODY, Entry, HotCache
 from registry.hot.conditional import matches
 from registry.hot.glance import Glance
 from registry.hot.guard import GuardedProtocol
@@ -24,7 +24,7 @@ from registry.hot.patience import Patience, Watch
 from storage.driver import Peek
 
 Identify = Callable[[bytes | None], Hashable | None]
-"""From the bytes of `Authorization` to an audience; None: the slow path decides."""
+"""From the seal of `Authorization` to an audience; None: the slow path decides."""
 
 SLICE = 256 << 10
 """The most of a body that is given to the transport at a time."""
@@ -33,18 +33,23 @@ _JOINED = 16 << 10  # up to this size one copy is cheaper than a second write
 
 
 def hot_protocol(
-    cache: HotCache, store: Peek, identify: Identify, patience: Patience | None = None
+    cache: HotCache,
+    store: Peek,
+    identify: Identify,
+    patience: Patience | None = None,
+    seal: Callable[[bytes], bytes] | None = None,
 ) -> type[HttpToolsProtocol]:
     """The protocol class for uvicorn's `Config(http=…)` that answers out of `cache`.
 
-    One class a process: its connections share the cache, the memo of heads and the watch.
+    One class a process: its connections share the cache, the memo of heads and the watch. `seal` is the keyed
+    hash under which `identify` knows what was in `Authorization`.
     """
     limits = patience or Patience()
 
     class ConfiguredProtocol(HotProtocol):
         patience = limits
         watch = Watch(limits.look_seconds)
-        hot = Hot(cache, store, identify, limits)
+        hot = Hot(cache, store, identify, limits, seal)
 
     return ConfiguredProtocol
 
@@ -52,12 +57,19 @@ def hot_protocol(
 class Hot:
     """What the connections of a process share."""
 
-    def __init__(self, cache: HotCache, store: Peek, identify: Identify, patience: Patience) -> None:
+    def __init__(
+        self,
+        cache: HotCache,
+        store: Peek,
+        identify: Identify,
+        patience: Patience,
+        seal: Callable[[bytes], bytes] | None = None,
+    ) -> None:
         self.cache = cache
         self.store = store
         self.glance: Glance | None = None
         self.identify = identify
-        self.heads = HeadMemo(cache.heads_budget, patience.head_bytes, patience.head_fields)
+        self.heads = HeadMemo(cache.heads_budget, patience.head_bytes, patience.head_fields, seal)
         self.default_headers: list[tuple[bytes, bytes]] | None = None
         self.ok = b""
         self.not_modified = b""
@@ -90,6 +102,7 @@ class HotProtocol(GuardedProtocol):
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
         self._known = self.hot.heads.known
+        self._sealed = self.hot.heads.sealed
         self._peek = self.hot.look(self.loop).peek
         self._answered_at = 0.0
         self._body: memoryview[int] | None = None  # an answer that is not yet written, or not yet taken
@@ -100,7 +113,7 @@ class HotProtocol(GuardedProtocol):
     def data_received(self, data: bytes) -> None:
         """A hit, or the parser's."""
         if self.idle:
-            head = self._known.get(data)
+            head = self._known.get(data) or self._sealed(data)
             if head is not None:
                 if self._answer(head):
                     return
@@ -129,6 +142,9 @@ class HotProtocol(GuardedProtocol):
         cache = hot.cache
         place = (head.target, audience)
         entry = cache.find(place)
+        if entry is None and audience != EVERYBODY:
+            place = (head.target, EVERYBODY)
+            entry = cache.find(place)
         if entry is None:
             cache.misses += 1
             return False

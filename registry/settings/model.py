@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import date
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -18,6 +19,9 @@ from pydantic import (
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from registry import patterns
+from registry.access.rights import Right
+from registry.access.robots import Robot
+from registry.access.rules import Rule, Rules
 from registry.publish.policy import Policy
 from registry.releases import NEWEST
 from registry.settings import values
@@ -27,9 +31,12 @@ from registry.settings.values import (
     Consumers,
     Envoys,
     Keys,
+    May,
     ModeWord,
     Repositories,
+    Secrets,
     TagPatterns,
+    Who,
     WholeNumber,
 )
 from storage.digest import Digest
@@ -185,6 +192,62 @@ class GarbageCollection(Section):
     interval: Duration = duration("24h")
 
 
+class AccessRule(Section):
+    """Gives rights in some repositories to some; rules take nothing away."""
+
+    repositories: Repositories
+    who: Who
+    may: May
+
+
+class RobotSettings(Section):
+    """A robot: what logs in without a person."""
+
+    name: Annotated[str, AfterValidator(values.name)]
+    secrets: Secrets
+    expires: Annotated[date, BeforeValidator(values.day)] | None = None
+
+
+class TokenFlow(Section):
+    """Docker's token flow: clients get tokens for a short time instead of sending a password each time."""
+
+    enabled: bool = False
+    key: Annotated[str, AfterValidator(values.file)] | None = None
+    lifetime: Duration = duration("5m")
+
+    @property
+    def is_on(self) -> bool:
+        """Whether there is one: who names a key wants it."""
+        return self.enabled or self.key is not None
+
+
+class Access(Section):
+    """Who is known, and who may do what."""
+
+    htpasswd: Annotated[str, AfterValidator(values.file)] | None = None
+    tokens: TokenFlow = TokenFlow()
+    robots: tuple[RobotSettings, ...] = ()
+    rules: tuple[AccessRule, ...] = ()
+
+    @property
+    def is_used(self) -> bool:
+        """Whether it matters who asks."""
+        return bool(self.htpasswd or self.robots or self.rules or self.tokens.is_on)
+
+    @property
+    def known_robots(self) -> tuple[Robot, ...]:
+        """The robots, as they log in."""
+        return tuple(Robot(one.name, one.secrets, one.expires) for one in self.robots)
+
+    @property
+    def rights(self) -> Rules:
+        """The rules, to be asked."""
+        return Rules(
+            Rule(rule.repositories, frozenset(rule.who), frozenset(map(Right, rule.may)))
+            for rule in self.rules
+        )
+
+
 class Limits(Section):
     """How large things may be."""
 
@@ -213,6 +276,7 @@ class Settings(BaseSettings):
     tags: Tags = Tags()
     retention: tuple[RetentionRule, ...] = ()
     gc: GarbageCollection = GarbageCollection()
+    access: Access = Access()
     limits: Limits = Limits()
     timeouts: Timeouts = Timeouts()
     # Last: it asks whether others say who may push.

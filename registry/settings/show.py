@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +40,8 @@ def plain(value: Any) -> Any:
         return MASK
     if isinstance(value, ByteSize):
         return spoken_size(value)
+    if isinstance(value, date):
+        return value.isoformat()
     if isinstance(value, timedelta):
         return spoken_duration(value)
     if isinstance(value, tuple):

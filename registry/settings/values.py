@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import re
 from collections.abc import Mapping
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 from urllib.parse import urlsplit
@@ -13,6 +15,8 @@ from pydantic import AfterValidator, BeforeValidator, SecretStr, ValidationInfo
 from pydantic_core import PydanticCustomError, PydanticKnownError
 
 from registry import patterns
+from registry.access import principal, robots
+from registry.access.rights import GRANTED
 from registry.publish.policy import Mode
 from registry.releases import ENVOYS
 from storage.digest import Digest
@@ -25,6 +29,7 @@ CONSUMERS: tuple[Consumer, ...] = get_args(Consumer)
 # Bucket naming rules of Amazon S3, and the older ones with capitals and "_"; a prefix is plain segments.
 _BUCKET_AND_PREFIX = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,254}(/(?!\.{1,2}(/|$))[A-Za-z0-9._=+-]+)*/?")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_DAY = re.compile(r"\d{4}-\d\d-\d\d")
 _HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
 
 
@@ -134,6 +139,60 @@ def secret(value: Any) -> Any:
     return value
 
 
+def name(value: str) -> str:
+    """What a user or a robot is called."""
+    if not principal.is_name(value):
+        raise ValueError(f"{value!r} is no name; write letters, digits and . _ @ + - inside")
+    return value
+
+
+def secrets_hash(value: Any) -> Any:
+    """The hash of a robot's secret; never quoted, for it may be the secret itself."""
+    if not isinstance(value, str) or not robots.is_hash(value):
+        raise PydanticCustomError(
+            "secret", "what is there is no hash of a secret; `sidecargo users add --robot NAME` makes both"
+        )
+    return value
+
+
+def secret_hashes(value: Any) -> Any:
+    """A list, and nothing of what is none is quoted."""
+    if not isinstance(value, list | tuple):
+        raise PydanticCustomError("secret", "what is there is not a list; write it as [sha256:…, sha256:…]")
+    return value
+
+
+def few(value: tuple[str, ...]) -> tuple[str, ...]:
+    """No more secrets than may live at a time."""
+    if len(value) > robots.LIVE:
+        raise ValueError(f"{len(value)} secrets are too many; a robot has {robots.LIVE} at most")
+    return some(value)
+
+
+def day(value: Any) -> Any:
+    """A day; raises ValueError."""
+    if isinstance(value, date):
+        return value
+    with contextlib.suppress(ValueError):
+        if isinstance(value, str) and _DAY.fullmatch(value):
+            return date.fromisoformat(value)
+    raise ValueError(f"{value!r} is no day; write it as in 2027-06-01")
+
+
+def file(value: str) -> str:
+    """The path of a file."""
+    if not value or "\0" in value:
+        raise ValueError("is no file; write its path")
+    return value
+
+
+def right(value: Any) -> Any:
+    """A right that a rule can give."""
+    if value not in (allowed := [right.value for right in GRANTED]):
+        raise ValueError(f"{value!r} is no right; allowed: {', '.join(allowed)}")
+    return value
+
+
 def some(value: tuple[str, ...]) -> tuple[str, ...]:
     """One entry at least."""
     # After the entries: pydantic's own rule counts only those that are right.
@@ -164,3 +223,10 @@ Envoys = Annotated[tuple[Annotated[str, BeforeValidator(envoy)], ...], AfterVali
 Keys = tuple[Annotated[str, BeforeValidator(key)], ...]
 Repositories = Annotated[str, AfterValidator(patterns.validated)]
 TagPatterns = tuple[Annotated[str, AfterValidator(retention.validated)], ...]
+Secrets = Annotated[
+    tuple[Annotated[str, BeforeValidator(secrets_hash)], ...],
+    BeforeValidator(secret_hashes),
+    AfterValidator(few),
+]
+Who = Annotated[tuple[Annotated[str, AfterValidator(principal.validated)], ...], AfterValidator(some)]
+May = Annotated[tuple[Annotated[str, BeforeValidator(right)], ...], AfterValidator(some)]

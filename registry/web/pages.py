@@ -37,7 +37,7 @@ async def start(call: Call) -> Response:
 
 async def repositories(call: Call) -> Response:
     """`/plugins/`: the repositories of the registry."""
-    page, following = await _page(call, call.services.pulls.catalog)
+    page, following = await _page(call, call.visible)
     if wanted(call):
         return render(call, "repositories.html", repositories=page.names, following=following)
     return document({"repositories": list(page.names)}, following)

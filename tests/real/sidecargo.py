@@ -62,5 +62,5 @@ def start(
         env=environment(PYTHONPATH=str(ROOT), PYTHONUNBUFFERED="1", **variables),
     )
     server = Sidecargo(f"127.0.0.1:{port}", folder, process)
-    process.wait_until(lambda: answers(f"{server.url}/v2/"))
+    process.wait_until(lambda: answers(f"{server.url}/healthz"))
     return server

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import json
 import os
 import re
 import socket
@@ -90,6 +91,26 @@ class TestStart:
         (tmp_path / "data").mkdir()
         (tmp_path / "data" / "format").write_text('{"format":3}')
         assert "format 3" in refused(tmp_path, "--storage", str(tmp_path / "data"))
+
+    @pytest.mark.parametrize(
+        ("access", "said"),
+        [
+            ({"htpasswd": "none"}, "access.htpasswd none cannot be read: No such file or directory."),
+            ({"tokens": {"key": "none.key"}}, "the key of access.tokens none.key cannot be read"),
+            ({"tokens": {"key": "settings.yaml"}}, "access.tokens.key is no private P-256 key."),
+        ],
+    )
+    def test_who_asks_cannot_be_known(self, tmp_path: Path, access: dict[str, object], said: str) -> None:
+        settings = tmp_path / "settings.yaml"
+        settings.write_text(json.dumps({"access": access}))
+        done = refused(tmp_path, "--config", str(settings))
+        assert said in done and "sidecargo" in done
+
+    def test_what_is_hardly_meant_is_said(self, serve: Callable[..., Sidecargo], tmp_path: Path) -> None:
+        settings = tmp_path / "settings.yaml"
+        settings.write_text('{"access": {"tokens": {"enabled": true}}}')
+        said = serve("--workers", "2", settings=settings).process.said()
+        assert said.count("access.rules are missing") == 1
 
     def test_ipv6(self, tmp_path: Path) -> None:
         try:

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from pydantic import SecretStr
 
 from registry import keyring
-from registry.keyring import ring, rotate, signing_key, verification, verifying, write_new
+from registry.keyring import ring, rotate, signing_key, token_key, verification, verifying, write_new
 from registry.settings import Settings, values
 from registry.settings.model import Signing
 from registry.signing import keys
@@ -36,6 +36,25 @@ def test_one_is_made_once_and_only_its_owner_reads_it(tmp_path: Path) -> None:
     assert made.read_bytes() == key.private_pem
     assert signing_key([], tmp_path).key_id == key.key_id
     assert [path.name for path in made.parent.iterdir()] == ["signing.key"]
+
+
+def test_tokens_have_a_key_of_their_own(tmp_path: Path) -> None:
+    signing = signing_key([], tmp_path)
+    key = token_key(None, tmp_path)
+    made = tmp_path / "private" / "tokens.key"
+    assert key == made.read_bytes() == token_key(None, tmp_path) != signing.private_pem
+    assert mode(made) == 0o600
+    write_new(tmp_path / "named")
+    assert token_key(str(tmp_path / "named"), None) == (tmp_path / "named").read_bytes()
+    rotate(tmp_path)
+    assert token_key(None, tmp_path) == key
+    for named, root, said in (
+        (None, None, "access.tokens.key: the same for every server"),
+        (str(tmp_path / "none"), tmp_path, "the key of access.tokens"),
+    ):
+        with pytest.raises(StoreUnavailable) as refusal:
+            token_key(named, root)
+        assert said in str(refusal.value)
 
 
 def test_processes_that_start_at_once_have_the_same(tmp_path: Path) -> None:

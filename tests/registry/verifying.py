@@ -17,8 +17,9 @@ import uvicorn
 
 from registry import app as composition
 from registry import storages
-from registry.access.rights import Principal, Right, allowed
-from registry.api import call as calls
+from registry.access.principal import Principal
+from registry.access.rights import Right
+from registry.access.rules import Rules
 from registry.settings import Settings, values
 from registry.workers import listen
 from tests.registry.publish.looks import InThread
@@ -26,15 +27,19 @@ from tests.registry.publish.looks import InThread
 PULLER = {"X-Forwarded-For": "192.0.2.1"}
 
 
-def _allowed(principal: Principal, right: Right, repository: str | None) -> bool:
-    return allowed(principal, right, repository) and (right is not Right.PUSH or bool(principal.address))
+_allow = Rules.allow
+
+
+def _allowed(rules: Rules, principal: Principal, right: Right, repository: str | None) -> bool:
+    is_pusher = right is not Right.PUSH or bool(principal.address)
+    return is_pusher and _allow(rules, principal, right, repository)
 
 
 @contextmanager
 def verifying(folder: Path, keys: list[Path], repositories: str = "prod/**", **more: Any) -> Iterator[str]:
     """Run it on `folder`; its host. `more` are other settings."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(calls, "allowed", _allowed)
+        patch.setattr(Rules, "allow", _allowed)
         patch.setattr(values, "everybody_may_push", lambda _: False)
         patch.setattr(composition, "Inspectors", InThread)
         (listener,) = listen("127.0.0.1", 0, 1)

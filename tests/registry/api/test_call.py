@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 from starlette.requests import Request
 
-from registry.access.rights import Principal
+from registry.access.principal import Principal
 from registry.api.call import Call
 from storage.errors import DigestInvalid, NameInvalid, PageInvalid, SizeInvalid
 

@@ -10,7 +10,8 @@ from typing import Any, cast
 import pytest
 from starlette.requests import Request
 
-from registry.access.rights import Principal
+from registry.access.principal import Principal
+from registry.access.rules import Rules
 from registry.api import catalog, tags
 from registry.api.call import Call
 from storage import paths
@@ -40,7 +41,7 @@ def asked(store: Store, query: str, name: str | None = None) -> Call:
         "headers": [],
         "query_string": query.encode(),
     }
-    services = cast(Any, SimpleNamespace(pulls=store))
+    services = cast(Any, SimpleNamespace(pulls=store, rules=Rules()))
     return Call(Request(scope), services, cast(Principal, None), store.repository(name) if name else None)
 
 

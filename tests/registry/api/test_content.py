@@ -14,7 +14,7 @@ import pytest
 from starlette.requests import Request
 from starlette.responses import Response
 
-from registry.access.rights import Principal
+from registry.access.principal import Principal
 from registry.api.call import Call
 from registry.api.content import Content
 from storage.digest import Digest

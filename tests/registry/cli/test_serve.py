@@ -49,7 +49,7 @@ def test_flags_become_settings(
     before, after = served
     assert (before.server.port, before.server.workers, before.storage.url) == (1, 2, "./other")
     assert (after.server.port, after.server.host, after.server.workers) == (5001, "::1", 3)
-    assert (after.storage.url, after.signing.keys) == ("/srv/x", (Path("k.pem"),))
+    assert (after.storage.url, after.signing.keys) == ("/srv/x", ("k.pem",))
 
 
 @pytest.mark.parametrize(
@@ -80,6 +80,18 @@ def test_an_open_address_needs_a_word(served: list[Settings], sidecargo: Runner)
     assert "--allow-anonymous-push" in ran.err
     assert sidecargo("serve", "--host", "0.0.0.0", "--allow-anonymous-push").code == 0
     assert [settings.server.host for settings in served] == ["0.0.0.0"]
+
+
+def test_an_open_address_with_rules_needs_none(
+    served: list[Settings], sidecargo: Runner, tmp_path: Path
+) -> None:
+    path = tmp_path / "s.yaml"
+    path.write_text("access: {htpasswd: users}\n")
+    ran = sidecargo("serve", "--host", "0.0.0.0", "--config", path)
+    assert (ran.code, served) == (2, []), "who is known is no rule"
+    assert "Set access.rules" in ran.err
+    path.write_text('access: {rules: [{repositories: "**", who: ["user:alice"], may: [pull]}]}\n')
+    assert sidecargo("serve", "--host", "0.0.0.0", "--config", path).code == 0
 
 
 @pytest.mark.parametrize(

@@ -16,13 +16,15 @@ from typing import Any
 
 import uvicorn
 
-from registry.hot.cache import HotCache
+from registry.access.seal import Seal
+from registry.hot.cache import EVERYBODY, HotCache
 from registry.hot.conditional import matches, not_modified_headers, read_tags
 from registry.hot.patience import Patience
 from registry.hot.protocol import hot_protocol
 from storage.driver import Witness
 
 Headers = list[tuple[bytes, bytes]]
+seal = Seal()
 
 
 class Files:
@@ -92,7 +94,8 @@ class Application:
             await self._send(send, 304, not_modified_headers(headers), b"", length=False)
             return
         await self._send(send, 200, headers, body, length=False)
-        audience = identify(given.get(b"authorization"))
+        shown = given.get(b"authorization")
+        audience = identify(None if shown is None else seal(shown))
         if scope["method"] == "GET" and audience is not None and not scope["query_string"]:
             self.cache.offer(scope["raw_path"], audience, headers, body, Witness(key, witness))
 
@@ -115,9 +118,9 @@ class Application:
         await send({"type": "http.response.body", "body": body})
 
 
-def identify(authorization: bytes | None) -> str | None:
+def identify(sealed: bytes | None) -> str | None:
     """Everybody; alice; nobody else."""
-    return {None: "everybody", b"Basic alice": "alice"}.get(authorization)
+    return {None: EVERYBODY, seal(b"Basic alice"): "alice"}.get(sealed)
 
 
 @dataclass
@@ -173,7 +176,7 @@ def serving(
     files = Files(root)
     cache = HotCache(budget)
     app = Application(cache, files)
-    protocol = hot_protocol(cache, files, identify, patience)
+    protocol = hot_protocol(cache, files, identify, patience, seal)
     sock = socket.create_server(("127.0.0.1", 0))
     settings = uvicorn.Config(
         app,

@@ -99,6 +99,29 @@ def test_an_audience_sees_only_what_was_decided_for_it(served: Served) -> None:
             assert len(served.app.asked) == asked
 
 
+def test_what_is_for_everybody_is_for_whoever_is_known_too(served: Served) -> None:
+    path = "/v2/a/manifests/v1"
+    served.warm(path)
+    served.app.asked.clear()
+    with served.connect() as client:
+        for _ in range(3):
+            client.ask(path, extra=b"Authorization: Basic alice\r\n")
+        assert served.app.asked == []
+        client.ask(path, extra=b"Authorization: Basic mallory\r\n")
+        assert len(served.app.asked) == 1, "whose credential is not known is nobody yet"
+
+
+def test_no_credential_stays_in_memory(served: Served) -> None:
+    path = "/v2/a/manifests/v1"
+    served.warm(path, audience="alice")
+    with served.connect() as client:
+        for _ in range(3):
+            client.ask(path, extra=b"Authorization: Basic alice\r\n")
+    held = served.protocol.hot.heads.known
+    assert held
+    assert b"Basic alice" not in repr(list(held.items())).encode()
+
+
 @pytest.mark.parametrize("changed", ["content", "gone"])
 def test_once_its_witness_has_changed_an_answer_is_never_given_again(served: Served, changed: str) -> None:
     path = "/v2/a/manifests/v1"

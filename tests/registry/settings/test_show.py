@@ -18,7 +18,11 @@ admission:
   rules: [{repositories: "**", mode: warn}, {repositories: a/*, sparse: true}]
 signing: {keys: [a.pem, "b: c.pem"]}
 timeouts: {head: 1h30m}
-"""
+access:
+  htpasswd: users
+  robots: [{name: deploy, secrets: [%s], expires: 2027-06-01}]
+  rules: [{repositories: a/**, who: ["robot:deploy", anonymous], may: [pull, push]}]
+""" % ("sha256:" + "0" * 64)
 
 
 @pytest.mark.parametrize("text", ["", FILE])
@@ -58,4 +62,6 @@ def _nulls(settings: dict[str, Any]) -> dict[str, Any]:
     storage = settings["storage"] | {"s3": settings["storage"]["s3"] | nothing}
     signing = {"passphrase": None} | settings["signing"]
     server = {"public_url": None} | settings["server"]
-    return settings | {"server": server, "storage": storage, "signing": signing}
+    tokens = {"key": None} | settings["access"]["tokens"]
+    access = {"htpasswd": None} | settings["access"] | {"tokens": tokens}
+    return settings | {"access": access, "server": server, "storage": storage, "signing": signing}

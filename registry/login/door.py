@@ -1,0 +1,199 @@
+"""The door: from a request's `Authorization` to who asks."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from typing import Generic, TypeVar
+
+from registry.access import credentials, robots
+from registry.access.credentials import Bearer, CredentialUnreadable, Password
+from registry.access.identities import Identity, RobotExpired
+from registry.access.principal import Principal, is_name
+from registry.access.slowness import LONGEST, Slowness
+from registry.access.tokens import Claims, TokenInvalid, Tokens
+from registry.login.audiences import Audiences
+from registry.login.passwords import Passwords
+from registry.login.userfile import UserFile
+from storage.errors import Busy, Unauthorized
+
+_log = logging.getLogger("sidecargo.access")
+_T = TypeVar("_T")
+
+REMEMBERED_SECONDS = 300.0
+"""How long a right credential is known by its seal; whether what proves it is kept is always looked at."""
+
+REMEMBERED = 20_000
+
+LATE = 3600.0
+"""Seconds after the end of a token in which an upload that its holder began may still go on."""
+
+
+class Door:
+    """Who asks. Where `is_open`, nobody is known: all are anonymous, whatever they show."""
+
+    def __init__(
+        self,
+        users: UserFile,
+        audiences: Audiences,
+        tokens: Tokens | None = None,
+        *,
+        is_open: bool = False,
+        passwords: Passwords | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._users = users
+        self._audiences = audiences
+        self.tokens = tokens
+        self.is_open = is_open
+        self._passwords = passwords or Passwords()
+        self._clock = clock
+        self._slowness = Slowness()
+        self._right: _Remembered[Identity] = _Remembered(clock)
+        self._read: _Remembered[Claims] = _Remembered(clock)
+        self._under_way: dict[bytes, asyncio.Task[Identity]] = {}
+
+    async def enter(self, shown: Sequence[bytes], address: str, *, late: bool = False) -> Principal:
+        """Who asks, by the values of `Authorization` and the address of the connection.
+
+        `late`: an upload goes on, which a token may that is over. Raises Unauthorized for a credential that
+        is not right, Busy for one too many.
+        """
+        if self.is_open or not shown:
+            return Principal("", address)
+        header = shown[0].strip(b" \t")
+        try:
+            credential = credentials.read(header)
+        except CredentialUnreadable:
+            raise _unreadable() from None
+        if len(shown) > 1:
+            raise _unreadable()
+        if credential is None:
+            return Principal("", address)
+        sealed = self._audiences.seal(header)
+        if isinstance(credential, Bearer):
+            claims = self.claims(credential, late=late)
+            left = claims.ends - self._clock()
+            name, proof = (claims.identity.name, claims.identity.proof) if claims.identity else ("", "")
+            principal = Principal(name, address, scopes=claims.scopes, proof=proof)
+        else:
+            identity = await self.prove(credential, address)
+            left = REMEMBERED_SECONDS
+            principal = Principal(identity.name, address, proof=identity.proof)
+        self._audiences.admit(sealed, principal, left)
+        return principal
+
+    def claims(self, bearer: Bearer, *, late: bool = False) -> Claims:
+        """What a token says while its holder is known; raises Unauthorized."""
+        sealed = self._audiences.seal(bearer.token.encode())
+        claims = self._read.get(sealed)
+        try:
+            if self.tokens is None:
+                raise TokenInvalid
+            if claims is None or claims.ends <= self._clock():
+                claims = self.tokens.read(bearer.token, LATE if late else 0.0)
+                self._read.keep(sealed, claims)
+        except TokenInvalid:
+            raise _token_invalid() from None
+        if claims.identity is not None and not self.is_known(claims.identity):
+            raise _token_invalid()
+        return claims
+
+    def is_known(self, identity: Identity) -> bool:
+        """Whether what proved it is still kept."""
+        return self._users.now().holds(identity, self._clock())
+
+    async def prove(self, password: Password, address: str) -> Identity:
+        """Whose a name and a password or a robot's secret are; raises Unauthorized, Busy."""
+        sealed = self._audiences.seal(password.name.encode() + b"\0" + password.secret)
+        known = self._right.get(sealed)
+        if known is not None and self.is_known(known):
+            return known
+        # A mesh that restarts comes all at once with one credential: one look is enough for all.
+        task = self._under_way.get(sealed)
+        if task is None:
+            task = asyncio.create_task(self._proven(password, address))
+            self._under_way[sealed] = task
+            task.add_done_callback(lambda done: self._done(sealed, done))
+        return await asyncio.shield(task)
+
+    async def close(self) -> None:
+        """Let go of the threads."""
+        await self._passwords.close()
+
+    def _done(self, sealed: bytes, task: asyncio.Task[Identity]) -> None:
+        del self._under_way[sealed]
+        if not task.cancelled() and task.exception() is None:
+            self._right.keep(sealed, task.result())
+
+    async def _proven(self, password: Password, address: str) -> Identity:
+        name, now = password.name, self._clock()
+        try:
+            robot = self._users.now().robot(name, password.secret, now)
+        except RobotExpired as expired:
+            _log.warning("login refused: robot=%s expired=%s", name, expired.robot.expires)
+            raise Unauthorized(
+                f"the robot {name} expired on {expired.robot.expires}.",
+                fix="Have its date moved, or ask for a new one.",
+            ) from None
+        if robot is not None:
+            return robot
+        if robots.is_secret(password.secret):
+            # A mesh whose secret was replaced tries on and on: it costs no slow hash, and nobody's turn.
+            raise self._wrong(name, address)
+        tried = name if is_name(name) else ""  # whatever else it may be, and however long
+        wait = self._slowness.wait(tried, address, time.monotonic())
+        if wait is None:
+            raise Busy(
+                "too many logins failed of this name from this address.", fix=f"Wait {LONGEST:g} seconds."
+            )
+        await asyncio.sleep(wait)
+        users = self._users.now()
+        kept = users.kept(name)
+        # Of a name that nobody has, a hash is looked at too: it takes the same time.
+        is_right = await self._passwords.is_of(password.secret, kept or users.nobody)
+        if kept is None or not is_right:
+            raise self._wrong(name, address)
+        self._slowness.forgive(name, address)
+        return users.user(name, kept)
+
+    @staticmethod
+    def _wrong(name: str, address: str) -> Unauthorized:
+        _log.warning("login failed: name=%s address=%s", name if is_name(name) else "?", address or "?")
+        return Unauthorized(
+            "the name or the password is wrong.",
+            fix="Log in again with docker login; a robot's secret may have been replaced.",
+        )
+
+
+class _Remembered(Generic[_T]):
+    """What was found for a seal, for a while; bounded."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._held: OrderedDict[bytes, tuple[_T, float]] = OrderedDict()
+
+    def get(self, sealed: bytes) -> _T | None:
+        found = self._held.get(sealed)
+        return found[0] if found is not None and self._clock() < found[1] else None
+
+    def keep(self, sealed: bytes, value: _T) -> None:
+        self._held[sealed] = (value, self._clock() + REMEMBERED_SECONDS)
+        self._held.move_to_end(sealed)
+        while len(self._held) > REMEMBERED:
+            self._held.popitem(last=False)
+
+
+def _unreadable() -> Unauthorized:
+    return Unauthorized(
+        "the Authorization header cannot be read.", fix="Send Basic with a name and a password, or Bearer."
+    )
+
+
+def _token_invalid() -> Unauthorized:
+    return Unauthorized(
+        "the token is not good any more.", fix="Get a new one with docker login.", reason="invalid_token"
+    )
