@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from pathlib import Path
 
 from tests.real.process import Finished, environment, run
@@ -46,6 +48,13 @@ def new_key(folder: Path, *, generation: int = 2, passphrase: str = "") -> Path:
     done = run(require(f"cosign{generation}"), "generate-key-pair", env=env, folder=folder)
     assert done.code == 0, done.said
     return folder / "cosign.pub"
+
+
+def log_in(home: Path, host: str, name: str, secret: str) -> None:
+    """Let cosign, with a key in that folder, show a name and a secret as after `docker login`."""
+    known = {"auths": {host: {"auth": base64.b64encode(f"{name}:{secret}".encode()).decode()}}}
+    (home / "docker").mkdir(exist_ok=True)
+    (home / "docker/config.json").write_text(json.dumps(known))
 
 
 def _env(home: Path) -> dict[str, str]:

@@ -11,8 +11,9 @@ import pytest
 from tests.real import cosign as real
 from tests.registry.consumers.build import Shape, index
 from tests.registry.consumers.shapes import AMD64, ATTESTATION, UNKNOWN, A, B
+from tests.registry.guarded import SECRET
 from tests.registry.talk import Registry
-from tests.registry.verifying import PULLER, verifying
+from tests.registry.verifying import NAME, puller, pusher, verifying
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 
@@ -32,11 +33,11 @@ def host(tmp_path_factory: pytest.TempPathFactory, key: Path) -> Iterator[str]:
 
 @pytest.fixture
 def registry(host: str) -> Registry:
-    return Registry(host, f"prod/{uuid4().hex}")
+    return pusher(host, f"prod/{uuid4().hex}")
 
 
 def pulled(registry: Registry, reference: str = "v1") -> int:
-    return registry.get(f"{registry.base}/manifests/{reference}", PULLER).status
+    return puller(registry).get(f"{registry.base}/manifests/{reference}").status
 
 
 @pytest.mark.parametrize("generation", [2, 3])
@@ -48,6 +49,8 @@ def test_cosign_frees_it(
     reference = f"{registry.host}/{registry.name}:v1"
     assert pulled(registry) == 404
     real.new_key(tmp_path)
+    for folder in (tmp_path, key.parent):
+        real.log_in(folder, registry.host, NAME, SECRET)
     assert real.sign(reference, tmp_path / "cosign.key", generation=generation).code == 0
     assert pulled(registry) == 404, "it is not any key"
     done = real.sign(reference, key.with_name("cosign.key"), generation=generation)

@@ -7,7 +7,7 @@ import re
 import socket
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -147,10 +147,14 @@ class Connection:
 
 @dataclass(frozen=True, slots=True)
 class Registry:
-    """A registry at `host` (HOST:PORT), and a repository of it that no other test uses."""
+    """A registry at `host` (HOST:PORT), and a repository of it that no other test uses.
+
+    `shown` are fields of every request: who asks.
+    """
 
     host: str
     name: str
+    shown: Fields = field(default_factory=dict)
 
     @property
     def base(self) -> str:
@@ -163,7 +167,7 @@ class Registry:
     def ask(self, method: str, path: str, fields: Fields | None = None, body: bytes | None = None) -> Answer:
         """One request on a connection of its own."""
         with Connection(self.host) as connection:
-            return connection.ask(method, path, fields, body)
+            return connection.ask(method, path, {**self.shown, **(fields or {})}, body)
 
     def get(self, path: str, fields: Fields | None = None) -> Answer:
         return self.ask("GET", path, fields)

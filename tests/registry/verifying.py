@@ -1,7 +1,4 @@
-"""A server that asks for signatures, in this process, where a test says who may push.
-
-There who may not push is whose request has come by way of a proxy: his address is not known.
-"""
+"""A server that asks for signatures, in this process: one robot may push, everybody may pull."""
 
 from __future__ import annotations
 
@@ -17,30 +14,37 @@ import uvicorn
 
 from registry import app as composition
 from registry import storages
-from registry.access.principal import Principal
-from registry.access.rights import Right
-from registry.access.rules import Rules
-from registry.settings import Settings, values
+from registry.access.robots import hashed
+from registry.settings import Settings
 from registry.workers import listen
+from tests.registry.guarded import SECRET, basic
 from tests.registry.publish.looks import InThread
+from tests.registry.talk import Registry
 
-PULLER = {"X-Forwarded-For": "192.0.2.1"}
+NAME = "pusher"
+_ACCESS = {
+    "robots": [{"name": NAME, "secrets": [hashed(SECRET.encode())]}],
+    "rules": [
+        {"repositories": "**", "who": [f"robot:{NAME}"], "may": ["pull", "push", "delete", "admin"]},
+        {"repositories": "**", "who": ["anonymous"], "may": ["pull"]},
+    ],
+}
 
 
-_allow = Rules.allow
+def pusher(host: str, name: str) -> Registry:
+    """A repository as the robot has it."""
+    return Registry(host, name, basic(NAME, SECRET))
 
 
-def _allowed(rules: Rules, principal: Principal, right: Right, repository: str | None) -> bool:
-    is_pusher = right is not Right.PUSH or bool(principal.address)
-    return is_pusher and _allow(rules, principal, right, repository)
+def puller(registry: Registry) -> Registry:
+    """A repository as everybody has it."""
+    return Registry(registry.host, registry.name)
 
 
 @contextmanager
 def verifying(folder: Path, keys: list[Path], repositories: str = "prod/**", **more: Any) -> Iterator[str]:
     """Run it on `folder`; its host. `more` are other settings."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Rules, "allow", _allowed)
-        patch.setattr(values, "everybody_may_push", lambda _: False)
         patch.setattr(composition, "Inspectors", InThread)
         (listener,) = listen("127.0.0.1", 0, 1)
         host = f"127.0.0.1:{listener.getsockname()[1]}"
@@ -49,6 +53,7 @@ def verifying(folder: Path, keys: list[Path], repositories: str = "prod/**", **m
             **{
                 "storage": {"url": str(folder / "data")},
                 "server": {"public_url": f"http://{host}"},
+                "access": _ACCESS,
                 "verification": [rule],
                 **more,
             }

@@ -8,6 +8,7 @@ from uuid import uuid4
 import pytest
 
 from registry.client.copying import Place
+from registry.client.credentials import Credential
 from registry.client.remote import Remote
 from registry.signing import bundle
 from registry.signing.keys import SigningKey, new_key
@@ -16,8 +17,9 @@ from storage.manifest import Descriptor
 from tests.registry.client import pushing
 from tests.registry.consumers.build import Shape, index
 from tests.registry.consumers.shapes import AMD64, ATTESTATION, UNKNOWN, A, B
+from tests.registry.guarded import SECRET
 from tests.registry.talk import Answer, Registry
-from tests.registry.verifying import PULLER, verifying
+from tests.registry.verifying import NAME, puller, pusher, verifying
 
 KEY, FOREIGN = new_key(), new_key()
 BUILDX = index("buildx", [(B, AMD64), (ATTESTATION, UNKNOWN)], None)
@@ -33,7 +35,7 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture
 def registry(host: str) -> Registry:
-    return Registry(host, f"prod/{uuid4().hex}")
+    return pusher(host, f"prod/{uuid4().hex}")
 
 
 def paths(registry: Registry, reference: str = "v1") -> Iterator[str]:
@@ -46,11 +48,11 @@ def paths(registry: Registry, reference: str = "v1") -> Iterator[str]:
 
 
 def pulled(registry: Registry, reference: str = "v1") -> Answer:
-    return registry.get(f"{registry.base}/manifests/{reference}", PULLER)
+    return puller(registry).get(f"{registry.base}/manifests/{reference}")
 
 
 def sign(registry: Registry, shape: Shape, form: str, key: SigningKey = KEY) -> None:
-    with Remote(registry.host, find=lambda _: None) as remote:
+    with Remote(registry.host, find=lambda _: Credential(NAME, SECRET)) as remote:
         place = Place(remote, registry.name)
         signed = Descriptor(shape.media_type, Digest.parse(shape.digest), len(shape.body))
         if form == "tag":
@@ -77,7 +79,7 @@ def test_nothing_of_it_is_had_before_it_is_signed(registry: Registry, shape: Sha
                 for _ in range(2):  # as often as it takes to be remembered
                     assert registry.get(path).status == 200, path
                 for method in ("GET", "HEAD"):
-                    assert registry.ask(method, path, PULLER).status == 404, path
+                    assert puller(registry).ask(method, path).status == 404, path
             refused = pulled(registry, reference)
             assert refused.code == "MANIFEST_UNKNOWN"
             assert "cosign sign --key KEY" in refused.error["message"]
@@ -85,15 +87,15 @@ def test_nothing_of_it_is_had_before_it_is_signed(registry: Registry, shape: Sha
     for reference in references:
         for path in paths(registry, reference):
             for _ in range(2):
-                assert registry.get(path, PULLER).status == 200, path
+                assert puller(registry).get(path).status == 200, path
     assert registry.push(shape).all("warning") == []
 
 
 def test_elsewhere_nothing_is_asked(host: str) -> None:
-    registry = Registry(host, f"dev/{uuid4().hex}")
+    registry = pusher(host, f"dev/{uuid4().hex}")
     assert registry.push(B).all("warning") == []
     for path in paths(registry):
-        assert registry.get(path, PULLER).status == 200
+        assert puller(registry).get(path).status == 200
     assert registry.get(f"/plugins/{registry.name}:v1").json["verification"] is None
 
 
@@ -104,7 +106,7 @@ def test_attachments_and_listings_are_for_everybody(registry: Registry) -> None:
     assert pulled(registry, "v2").status == 200
     assert pulled(registry, f"{B.digest.replace(':', '-')}.sig").status == 200
     for path in (f"{registry.base}/referrers/{B.digest}", f"{registry.base}/tags/list"):
-        assert registry.get(path, PULLER).status == 200
+        assert puller(registry).get(path).status == 200
 
 
 def test_a_tag_answers_what_it_named_before(registry: Registry) -> None:
@@ -118,13 +120,13 @@ def test_a_tag_answers_what_it_named_before(registry: Registry) -> None:
         assert (answer.body, answer["docker-content-digest"]) == (A.body, A.digest)
     history = f"/plugins/{registry.name}:v1/history"
     assert registry.get(history).json["digest"] == B.digest
-    said = registry.get(history, PULLER).json
+    said = puller(registry).get(history).json
     assert (said["digest"], said["former"]) == (A.digest, [])
-    report = registry.get(f"/plugins/{registry.name}:v1", PULLER).json
+    report = puller(registry).get(f"/plugins/{registry.name}:v1").json
     assert (report["digest"], report["history"]) == (A.digest, [])
     sign(registry, B, "bundle")
     assert pulled(registry).body == B.body
-    assert registry.get(history, PULLER).json["former"][0]["digest"] == A.digest
+    assert puller(registry).get(history).json["former"][0]["digest"] == A.digest
 
 
 @pytest.mark.parametrize("form", ["tag", "bundle"])
@@ -132,7 +134,7 @@ def test_a_signature_that_is_deleted(registry: Registry, form: str) -> None:
     registry.push(B)
     sign(registry, B, form)
     for _ in range(3):
-        assert [registry.get(path, PULLER).status for path in paths(registry)] == [200] * 5
+        assert [puller(registry).get(path).status for path in paths(registry)] == [200] * 5
     target = f"{B.digest.replace(':', '-')}.sig"
     if form == "bundle":
         rows = registry.get(f"{registry.base}/referrers/{B.digest}").json["manifests"]
@@ -140,7 +142,7 @@ def test_a_signature_that_is_deleted(registry: Registry, form: str) -> None:
             assert registry.ask("DELETE", f"{registry.base}/manifests/{row['digest']}").status == 202
     else:
         assert registry.ask("DELETE", f"{registry.base}/manifests/{target}").status == 202
-    assert [registry.get(path, PULLER).status for path in paths(registry)] == [404] * 5
+    assert [puller(registry).get(path).status for path in paths(registry)] == [404] * 5
 
 
 def test_the_report_says_whether_it_is_held_back(registry: Registry) -> None:
