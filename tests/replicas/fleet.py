@@ -42,11 +42,21 @@ class Replica:
     def host(self) -> str:
         return f"127.0.0.1:{self.port}"
 
-    def start(self) -> None:
+    def start(self, tries: int = 1) -> None:
+        """Start it; where the store is silent at that moment it ends, and whoever runs it tries again."""
         self.folder.mkdir(exist_ok=True)
-        server = sidecargo.start(self.folder, *self.flags, port=self.port, settings=self.settings)
+        for left in reversed(range(tries)):
+            try:
+                self.server = sidecargo.start(
+                    self.folder, *self.flags, port=self.port, settings=self.settings
+                )
+            except AssertionError:
+                if not left:
+                    raise
+                time.sleep(1)
+            else:
+                break
         self.life += 1
-        self.server = server
 
     def kill(self) -> None:
         """End it and what it started, without a warning."""
@@ -89,7 +99,7 @@ class Fleet:
             history.kills.append(time.time())
             replica.kill()
             over.wait(chance.uniform(0.0, 2.0))
-            replica.start()
+            replica.start(tries=20)
 
     def said(self) -> str:
         """All that they have logged."""
