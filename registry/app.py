@@ -236,7 +236,8 @@ class _HotAnswers:
 
 def _store(settings: Settings, driver: Driver) -> Store:
     history = settings.tags.history.total_seconds()
-    return Store(driver, upload_limit=settings.limits.upload, tag_history=history)
+    lends = not settings.access.rules  # with rules nothing is mounted without its repository
+    return Store(driver, upload_limit=settings.limits.upload, tag_history=history, lends=lends)
 
 
 def _spool_in(folder: Path) -> Callable[[], BinaryIO]:

@@ -116,6 +116,13 @@ class Blobs:
         shared = {paths.blob(Digest.of(data)): data for data in blobs}
         return shared | {key: records.write_size(len(data)) for key, data in own.items()}
 
+    async def keep(self, digest: Digest, data: bytes) -> None:
+        """Store a small blob that was uploaded: within its link, and among what repositories share.
+
+        That is for who mounts it and does not say from where.
+        """
+        await together(self.put(digest, data), self._driver.put(paths.blob(digest), data))
+
     async def put(self, digest: Digest, data: bytes) -> None:
         """Store a small blob that is at hand, under its digest within its link; again is fine."""
         if await self._current.is_ours():

@@ -7,7 +7,6 @@ import contextlib
 import time
 
 from storage import formats, names, paths, refusals, sweep, tags
-from storage.blobs import Blob, Blobs
 from storage.digest import Digest, hasher
 from storage.driver import Driver, ObjectMissing, Page
 from storage.errors import BlobUnknown, StoreUnavailable
@@ -18,21 +17,21 @@ from storage.uploads import Uploads
 PROVEN = 64 << 20
 """Bytes that are hashed at most to prove content whose repository is not said."""
 
-SEARCHED = 64
-"""Repositories in which small content is looked for at most, where its repository is not said."""
-
 
 class Store:
     """Repositories by name. `upload_limit` is the largest blob in bytes.
 
-    `tag_history` is for how many seconds a tag remembers what it named.
+    `tag_history` is for how many seconds a tag remembers what it named. One that `lends` gives content to who
+    does not say which repository has it (`proven_size`): small blobs have to be kept for that, too.
     """
 
-    def __init__(self, driver: Driver, *, upload_limit: int, tag_history: float = tags.HISTORY) -> None:
+    def __init__(
+        self, driver: Driver, *, upload_limit: int, tag_history: float = tags.HISTORY, lends: bool = True
+    ) -> None:
         self._driver = driver
         self._tag_history = tag_history
         self._current = Current(driver)
-        self.uploads = Uploads(driver, upload_limit)
+        self.uploads = Uploads(driver, upload_limit, shared=lends)
 
     async def open(self) -> Format:
         """The format of the store, an empty one made one of this release's; raises FormatUnknown."""
@@ -53,34 +52,12 @@ class Store:
         page = await self._driver.children(paths.CATALOG, after=paths.catalog_name(after), limit=limit)
         return Page(tuple(map(paths.catalog_repository, page.names)), page.more)
 
-    async def mount(self, digest: Digest, blobs: Blobs) -> None:
-        """Make content that any repository has a blob of one of them; it is held against its digest.
+    async def proven_size(self, digest: Digest) -> int:
+        """The size of content that any repository has, held against its digest.
 
-        Raises BlobUnknown where it is not here, is damaged, or costs more to find than to send.
+        Raises BlobUnknown where it is not here, is damaged, or is larger than PROVEN: to hash that
+        costs more than to send it.
         """
-        try:
-            await blobs.link(digest, await self._proven_size(digest))
-        except BlobUnknown:
-            await blobs.mount(await self._enclosed(digest))
-
-    async def _enclosed(self, digest: Digest) -> Blob:
-        """A small blob, which lies within its link: of one of the first repositories."""
-
-        async def within(name: str) -> Blob | None:
-            with contextlib.suppress(BlobUnknown):
-                found = await self.repository(name).blobs.find(digest)
-                if found.enclosed is not None and Digest.of(found.enclosed, digest.algorithm) == digest:
-                    return found
-            return None
-
-        names = (await self.catalog(limit=SEARCHED)).names
-        for found in await asyncio.gather(*map(within, names)):
-            if found:
-                return found
-        raise BlobUnknown(f"there is no blob {digest} to be had without its repository.")
-
-    async def _proven_size(self, digest: Digest) -> int:
-        """The size of shared content; raises BlobUnknown, also where it is larger than PROVEN."""
         key = paths.blob(digest)
         running, size = hasher(digest.algorithm), 0
         with contextlib.suppress(ObjectMissing):

@@ -57,8 +57,9 @@ class Session:
 class Uploads:
     """All sessions of a store; each is bound to its repository and its owner, which its id says."""
 
-    def __init__(self, driver: Driver, limit: int) -> None:
+    def __init__(self, driver: Driver, limit: int, *, shared: bool = True) -> None:
         self._driver = driver
+        self._shared = shared  # small blobs too: for who does not know which repository has them
         self._limit = limit
         self._running: OrderedDict[str, Running] = OrderedDict()
 
@@ -168,7 +169,7 @@ class Uploads:
                 raise _other_content(digest, running)
 
         if size is not None and size <= SMALL:
-            await blobs.put(digest, b"".join([piece async for piece in proven()]))
+            await self._keep(digest, b"".join([piece async for piece in proven()]), blobs)
             return size
         stored = await self._driver.put_stream(paths.blob(digest), proven())
         await blobs.link(digest, stored)
@@ -196,11 +197,15 @@ class Uploads:
     async def _publish(self, session: Session, digest: Digest, running: Running, blobs: Blobs) -> None:
         if running.small is not None:
             await together(
-                self._driver.publish(session.key, None, running.size), blobs.put(digest, running.small)
+                self._driver.publish(session.key, None, running.size),
+                self._keep(digest, running.small, blobs),
             )
             return
         link = partial(blobs.link, digest, running.size)
         await self._driver.publish(session.key, paths.blob(digest), running.size, then=link)
+
+    async def _keep(self, digest: Digest, data: bytes, blobs: Blobs) -> None:
+        await (blobs.keep(digest, data) if self._shared else blobs.put(digest, data))
 
     def _remember(self, session: Session, running: Running) -> None:
         self._running[session.key] = running

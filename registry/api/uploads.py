@@ -91,7 +91,7 @@ async def _mount(call: Call, digest: Digest) -> bool:
         if source is None:
             if rules.given:  # that a digest is somewhere is nothing to be told
                 return False
-            await call.services.store.mount(digest, call.repository.blobs)
+            await call.repository.blobs.link(digest, await call.services.store.proven_size(digest))
         else:
             if not rules.allow(call.principal, Right.PULL, names.repository(source)):
                 return False

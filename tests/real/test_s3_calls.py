@@ -91,9 +91,11 @@ def costs(monkeypatch: pytest.MonkeyPatch) -> Costs:
 @pytest.fixture
 async def served(bucket: Bucket, tmp_path: Path, costs: Costs) -> AsyncIterator[Served]:
     write_new(tmp_path / "signing.key")
+    everybody = {"repositories": "**", "who": ["anonymous"], "may": ["pull", "push"]}
     settings = Settings(
         storage={"url": bucket.url},  # type: ignore[arg-type]
         signing={"keys": [str(tmp_path / "signing.key")]},  # type: ignore[arg-type]
+        access={"rules": [everybody]},  # type: ignore[arg-type]
     )
     await composition.storages.prepared(settings)
     async with serve_with(settings) as server:

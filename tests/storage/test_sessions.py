@@ -9,7 +9,7 @@ import pytest
 from storage import uploads as under_test
 from storage.digest import Digest
 from storage.driver import Driver
-from storage.errors import BlobUploadUnknown, DigestInvalid
+from storage.errors import BlobUnknown, BlobUploadUnknown, DigestInvalid
 from storage.store import Store
 from storage.sweep import abandoned
 from storage.uploads import EMPTY_SECONDS, Session, Uploads
@@ -125,3 +125,20 @@ async def test_an_id_that_nobody_gave(store: Store) -> None:
         digit = "0" if session.id[at] != "0" else "1"
         made_up = session.id[:at] + digit + session.id[at + 1 :]
         assert await outcome(store.uploads.find("team/a", made_up)) is BlobUploadUnknown
+
+
+@pytest.mark.parametrize("lends", [False, True])
+async def test_small_blobs_are_shared_where_they_are_lent(drivers: Drivers, lends: bool) -> None:
+    store = Store(drivers(), upload_limit=LIMIT, lends=lends)
+    await store.open()
+    repository = store.repository("team/a")
+    for data, whole in ((b"by steps", False), (b"at once", True)):
+        digest = Digest.of(data)
+        if whole:
+            await store.uploads.single(digest, pieces(data), repository.blobs, size=len(data))
+        else:
+            session = await store.uploads.extend(await store.uploads.start("team/a"), pieces(data))
+            await store.uploads.finish(session, digest, repository.blobs)
+        assert (await repository.blobs.open(digest)).enclosed == data
+        found = await outcome(store.proven_size(digest))
+        assert found == (len(data) if lends else BlobUnknown)

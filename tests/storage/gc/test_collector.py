@@ -228,7 +228,7 @@ async def test_a_mount_of_bytes_that_no_repository_has(driver: DiskDriver) -> No
         aged(driver, 2)
 
         async def mount() -> None:
-            await store.mount(digest, repository.blobs)
+            await repository.blobs.link(digest, await store.proven_size(digest))
 
         return mount
 
