@@ -22,6 +22,7 @@ class Kind(StrEnum):
     MISSING_ENTRY = "missing-catalog-entry"
     STRAY = "stray-object"
     UNREADABLE = "unreadable"
+    EARLY_REFERRER = "early-referrer"
     EMPTY_ENTRY = "empty-repository"
     UNLINKED = "unlinked-bytes"
     LEFTOVER = "leftover"
@@ -33,7 +34,7 @@ class Kind(StrEnum):
         return self not in _HARMLESS
 
 
-_HARMLESS = (Kind.EMPTY_ENTRY, Kind.UNLINKED, Kind.LEFTOVER, Kind.FOREIGN)
+_HARMLESS = (Kind.EARLY_REFERRER, Kind.EMPTY_ENTRY, Kind.UNLINKED, Kind.LEFTOVER, Kind.FOREIGN)
 
 _AGAIN = "Push the image again, or restore it from a backup."
 
@@ -52,6 +53,7 @@ FIXES = {
     Kind.MISSING_ENTRY: "--repair writes it.",
     Kind.STRAY: "--repair moves it to the trash; what you need of it, take elsewhere first.",
     Kind.UNREADABLE: "See what the storage says about it: its disk, or the rights of the file.",
+    Kind.EARLY_REFERRER: "Nothing need be done: it is not listed; --repair moves it to the trash.",
     Kind.EMPTY_ENTRY: "Nothing need be done; --repair takes it out of the catalog.",
     Kind.UNLINKED: "Nothing need be done: garbage collection takes them.",
     Kind.LEFTOVER: "Nothing need be done: a running server sweeps it; so does --repair.",

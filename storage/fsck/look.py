@@ -177,7 +177,7 @@ class Looker:
         try:
             found = await self.stored(keys.ManifestAt(place.repository, place.digest))
         except ObjectMissing:
-            return [Finding(Kind.DANGLING_REFERRER, key, f"{place.digest} is not here")]
+            return [Finding(Kind.EARLY_REFERRER, key, f"{place.digest} is not here")]
         if found is None:
             return []
         descriptor, manifest = found

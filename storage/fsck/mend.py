@@ -76,7 +76,16 @@ class Mender:
                 with contextlib.suppress(ObjectExists):
                     await self._driver.create(key, b"")
                 return True
-            case ((Kind.DANGLING_TAG | Kind.DANGLING_REFERRER | Kind.EMPTY_ENTRY | Kind.STRAY), _):
+            case (
+                (
+                    Kind.DANGLING_TAG
+                    | Kind.DANGLING_REFERRER
+                    | Kind.EARLY_REFERRER
+                    | Kind.EMPTY_ENTRY
+                    | Kind.STRAY
+                ),
+                _,
+            ):
                 return await self._take(suspect, paths.trash(key))
             case _:
                 return False

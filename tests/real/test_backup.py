@@ -61,7 +61,7 @@ def test_a_store_that_is_written_to(
                 kept["team:kept"] = shape.digest
     checked = sidecargo_command(["fsck", "--storage", str(backup), "--settle", "0", "--json"])
     said = capsys.readouterr().out
-    assert (checked, json.loads(said)["findings"]) == (0, []), said
+    assert (checked, [found for found in json.loads(said)["findings"] if found["harms"]]) == (0, []), said
     (backup / "fsck").unlink(missing_ok=True)
 
     restored = tmp_path / "restored"

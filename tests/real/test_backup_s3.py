@@ -76,7 +76,7 @@ def test_a_bucket_that_is_written_to(
                 kept["team:kept"] = shape.digest
     checked = sidecargo_command(["fsck", "--storage", backup.url, "--settle", "0", "--json"])
     said = capsys.readouterr().out
-    assert (checked, json.loads(said)["findings"]) == (0, []), said
+    assert (checked, [found for found in json.loads(said)["findings"] if found["harms"]]) == (0, []), said
     again = serve("--storage", backup.url, *key)
     found = pulled(again.host)
     assert found.items() >= kept.items()

@@ -274,7 +274,7 @@ CASES = {
     "a tag whose history is damaged": Case(history_damaged, lambda _: [("wrong-tag", LATEST)]),
     "a row without its manifest": Case(
         lambda driver, filled: driver.delete(at("referrer")(filled)),
-        lambda filled: [("dangling-referrer", row(filled))],
+        lambda filled: [("early-referrer", row(filled))],
     ),
     "a row of what refers to nothing": Case(
         another_row,
