@@ -15,7 +15,7 @@ from typing import Any
 from storage import paths, records
 from storage.digest import Digest
 from storage.driver import Driver, ObjectChanged, ObjectExists, ObjectMissing, Witness
-from storage.errors import Denied
+from storage.errors import Denied, StoreUnavailable
 
 MOST = 10
 """URLs of one tag or digest at a time: their object is no longer than a peek shows."""
@@ -131,12 +131,14 @@ class Urls:
 
 
 async def every(driver: Driver) -> AsyncIterator[Of]:
-    """Every URL of every repository, in no order."""
+    """Every URL of every repository, in no order; those of damaged objects do not count, and are left out."""
     async for entry in driver.walk(paths.URLS):
         folder, _, reference = entry.key.removeprefix(f"{paths.URLS}/").partition("/")
         repository = paths.catalog_repository(folder)
-        for url in await Urls(driver, repository).of(reference):
-            yield Of(repository, reference, url)
+        with contextlib.suppress(ObjectMissing):
+            held = await driver.get(entry.key)
+            for url in _read_if_whole(held, entry.key):
+                yield Of(repository, reference, url)
 
 
 def _written(urls: Iterable[Url]) -> bytes:
@@ -150,6 +152,12 @@ def _read(data: bytes, key: str) -> tuple[Url, ...]:
         return tuple(_url(one) for one in found)
     except (KeyError, TypeError, ValueError):
         raise records.damaged(key) from None
+
+
+def _read_if_whole(data: bytes, key: str) -> tuple[Url, ...]:
+    with contextlib.suppress(StoreUnavailable):
+        return _read(data, key)
+    return ()
 
 
 def _url(said: dict[str, Any]) -> Url:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -48,8 +49,9 @@ def give(remote: Remote, repository: str, target: str | Digest, expires: str = "
         given = Given(path, _listed(said) if said["id"] is not None else None)
     except (KeyError, TypeError):
         raise _not_ours(remote) from None
-    plain = f"/plugins/{repository}{'@' if isinstance(target, Digest) else ':'}{target}/"
-    if not (path.startswith(plain) and path.endswith("/plugin.wasm") and path == printable(path)):
+    plain = f"/plugins/{repository}{'@' if isinstance(target, Digest) else ':'}{target}"
+    between = "/[A-Za-z0-9_-]+" if given.listed else ""
+    if not re.fullmatch(rf"{re.escape(plain)}{between}/plugin\.wasm", path):
         raise _not_ours(remote)
     return given
 

@@ -112,6 +112,7 @@ async def test_what_is_damaged_is_not_taken_for_absent(driver: DiskDriver, held:
 async def test_all_of_them(store: Store, driver: DiskDriver) -> None:
     one = await store.urls("team/a").give(ONE, by="user:a", now=NOW)
     two = await store.urls("team-x/b.c").give("v1", by="user:b", now=NOW, ends=NOW + 5)
+    await driver.put(paths.url("team/a", "damaged"), b"{")
     found = [of async for of in urls.every(driver)]
     assert sorted(found, key=lambda of: of.reference) == [
         Of("team/a", str(ONE), one),
