@@ -76,9 +76,6 @@ def test_agents(
         assert istio.fetch(wrong, tmp_path / "none", checksum=checksum, by=agent).error
     ours("url", reference, "--revoke")
     assert istio.fetch(url, tmp_path / "late", checksum=checksum, by=agent).error
-    assert (
-        istio.fetch(url, tmp_path / "agent", checksum=checksum, by=istio.ISTIO).error or agent == istio.ISTIO
-    )
 
 
 def test_what_is_printed_for_istio_is_fetched(
