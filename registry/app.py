@@ -16,7 +16,6 @@ from typing import BinaryIO, cast
 from urllib.parse import urlsplit
 
 from starlette.applications import Starlette
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from registry import choke, chores, keyring, storages, warnings, workers
 from registry.access.seal import Seal
@@ -24,6 +23,7 @@ from registry.access.tokens import TokenKeyInvalid, Tokens
 from registry.api import errors
 from registry.api.bodies import Bodies
 from registry.api.call import Services
+from registry.certificate import Certificate, CertificateInvalid
 from registry.chores import Chore
 from registry.hot.cache import EVERYBODY, HotCache
 from registry.hot.flights import Flights
@@ -44,6 +44,7 @@ from registry.routes import ROUTES
 from registry.settings import Settings
 from registry.settings.model import Server
 from registry.signing.keys import KeyInvalid
+from registry.workers import Wired
 from storage.driver import Driver, Peek, Witness
 from storage.errors import StoreError, StoreUnavailable
 from storage.store import Store
@@ -52,6 +53,7 @@ _log = logging.getLogger("sidecargo")
 
 _SWEEP_EVERY = 3600.0
 _COUNT_EVERY = 1.0
+_LOOK_EVERY = 5.0
 
 
 def serve(settings: Settings) -> int:
@@ -62,8 +64,9 @@ def serve(settings: Settings) -> int:
         keyring.ring(settings.signing, root)
         _door(settings, Audiences(Seal()), root)
         keyring.verification(settings)
+        _certificate(settings.server)
         listeners = _listen(settings.server)
-    except (StoreError, KeyInvalid, TokenKeyInvalid, OSError) as error:
+    except (StoreError, KeyInvalid, TokenKeyInvalid, CertificateInvalid, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     port = listeners[0].getsockname()[1]
@@ -80,8 +83,8 @@ def serve(settings: Settings) -> int:
     return 0
 
 
-def wire(settings: Settings, supervisor: int | None = None) -> tuple[Starlette, type[HttpToolsProtocol]]:
-    """The application and the protocol in front of it, for a process that leaves with its supervisor."""
+def wire(settings: Settings, supervisor: int | None = None) -> Wired:
+    """What serves, for a process that leaves with its supervisor."""
     _log_to_stderr()
     place = storages.opened(settings)
     store = _store(settings, place.driver)
@@ -122,6 +125,9 @@ def wire(settings: Settings, supervisor: int | None = None) -> tuple[Starlette, 
     ]
     if supervisor is not None:
         beside.append(Chore(_COUNT_EVERY, partial(workers.leave_with, supervisor)))
+    certificate = _certificate(settings.server)
+    if certificate is not None:
+        beside.append(Chore(_LOOK_EVERY, partial(chores.renew, certificate, metrics)))
     to_close = (publisher.close, inspectors.close, ahead.close, door.close, place.close)
     app = Starlette(
         routes=choke.guarded(ROUTES, services),
@@ -137,7 +143,8 @@ def wire(settings: Settings, supervisor: int | None = None) -> tuple[Starlette, 
     )
     # Who is known to nobody is not told from others by what is shown.
     identify = (lambda _: EVERYBODY) if door.is_open else seen.identify
-    return app, hot_protocol(cache, place.peek, identify, patience, seen.seal)
+    protocol = hot_protocol(cache, place.peek, identify, patience, seen.seal)
+    return Wired(app, protocol, certificate.context if certificate else None)
 
 
 @contextlib.asynccontextmanager
@@ -183,7 +190,14 @@ def known_as(settings: Settings) -> str:
 
 def known_url(settings: Settings) -> str:
     """The URL under which the registry is known from outside."""
-    return settings.server.public_url or f"http://{known_as(settings)}"
+    scheme = "https" if settings.server.tls.is_on else "http"
+    return settings.server.public_url or f"{scheme}://{known_as(settings)}"
+
+
+def _certificate(server: Server) -> Certificate | None:
+    """What is served by TLS, if that is set; raises CertificateInvalid."""
+    certificate, key = server.tls.certificate, server.tls.key
+    return Certificate(Path(certificate), Path(key)) if certificate and key else None
 
 
 def _door(settings: Settings, seen: Audiences, root: Path | None) -> Door:

@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from registry.certificate import Certificate
 from registry.metrics import SHARED_FOLDER, CollectionMetrics, Metrics
 from registry.settings import Settings
 from storage.driver import Driver
@@ -107,6 +108,12 @@ async def collect(driver: Driver, collector: Collector, interval: float, counts:
     )
     for name in done.damaged[:_DAMAGED_NAMED]:
         _log.warning("of %s nothing was collected: it has a manifest or a tag that cannot be read", name)
+
+
+async def renew(certificate: Certificate, metrics: Metrics) -> None:
+    """Serve the certificate that its files have now."""
+    await asyncio.to_thread(certificate.look)
+    metrics.note_certificate(certificate.ends)
 
 
 async def count(metrics: Metrics) -> None:

@@ -38,6 +38,7 @@ class Metrics:
             multiprocess_mode="livesum",
         )
         self._registry = registry
+        self._certificate: Gauge | None = None
         self._cache = cache
         self._noted = dict.fromkeys(("hits", "misses", "stale", "sent"), 0)
         self._store = _StoreMetrics(remembered, registry) if remembered else None
@@ -53,6 +54,17 @@ class Metrics:
         self._used.set(self._cache.used)
         if self._store:
             self._store.note()
+
+    def note_certificate(self, ends: float) -> None:
+        """The certificate that is served ends then, in Unix seconds; without one nothing is said of it."""
+        if self._certificate is None:
+            self._certificate = Gauge(
+                "sidecargo_tls_certificate_ends_timestamp_seconds",
+                "When the certificate that is served ends, in Unix seconds.",
+                registry=self._registry,
+                multiprocess_mode="livemin",
+            )
+        self._certificate.set(ends)
 
     def text(self) -> bytes:
         """All counts in Prometheus's text format."""

@@ -27,8 +27,9 @@ FLOORS = {
     "artifacts": "registry.console registry.client registry.artifacts",
     "HTTP": "registry.api registry.hot registry.plugins registry.web registry.ops registry.routes "
     "registry.choke registry.metrics registry.login",
-    "composition": "registry.settings registry.storages registry.keyring registry.workers registry.heap "
-    "registry.chores registry.warnings registry.app registry.cli registry.__main__",
+    "composition": "registry.settings registry.storages registry.keyring registry.certificate "
+    "registry.workers registry.heap registry.chores registry.warnings registry.app registry.cli "
+    "registry.__main__",
 }
 ORDER = list(FLOORS)
 FLOOR_OF = {name: floor for floor, named in FLOORS.items() for name in named.split()}
@@ -51,7 +52,7 @@ PLACES = {
     "jinja2": {"registry.web"},
     "click": {"registry.cli", "registry.console"},
     "bcrypt": {"registry.access"},
-    "cryptography": {"registry.signing"},
+    "cryptography": {"registry.signing", "registry.certificate"},
     "jwt": {"registry.access"},
     "httptools": {"registry.hot"},
     "sqlite3": {"storage.fsck", "storage.gc"},

@@ -30,9 +30,11 @@ from registry.settings.values import (
     CONSUMERS,
     Consumers,
     Envoys,
+    File,
     Keys,
     May,
     ModeWord,
+    Networks,
     Repositories,
     Secrets,
     TagPatterns,
@@ -56,6 +58,24 @@ class Section(BaseModel):
         return {key: value for key, value in data.items() if value is not None or key not in cls.model_fields}
 
 
+class Tls(Section):
+    """The certificate that is served; without one, plain HTTP is."""
+
+    certificate: File | None = None
+    key: File | None = None
+
+    @property
+    def is_on(self) -> bool:
+        """Whether connections are TLS."""
+        return self.certificate is not None
+
+    @model_validator(mode="after")
+    def _both(self) -> Tls:
+        if (self.certificate is None) != (self.key is None):
+            raise ValueError("server.tls needs both certificate and key, each the path of a file in PEM")
+        return self
+
+
 class Server(Section):
     """Where the registry listens and how it is known."""
 
@@ -63,6 +83,8 @@ class Server(Section):
     port: Annotated[WholeNumber, Field(ge=0, le=65535)] = 5000
     workers: Annotated[WholeNumber, Field(ge=1, le=256)] = 1
     public_url: Annotated[str, AfterValidator(values.public_url)] | None = None
+    trusted_proxies: Networks = ()
+    tls: Tls = Tls()
 
 
 class Cache(Section):
@@ -212,7 +234,7 @@ class TokenFlow(Section):
     """Docker's token flow: clients get tokens for a short time instead of sending a password each time."""
 
     enabled: bool = False
-    key: Annotated[str, AfterValidator(values.file)] | None = None
+    key: File | None = None
     lifetime: Duration = duration("5m")
 
     @property
@@ -224,7 +246,7 @@ class TokenFlow(Section):
 class Access(Section):
     """Who is known, and who may do what."""
 
-    htpasswd: Annotated[str, AfterValidator(values.file)] | None = None
+    htpasswd: File | None = None
     tokens: TokenFlow = TokenFlow()
     robots: tuple[RobotSettings, ...] = ()
     rules: tuple[AccessRule, ...] = ()

@@ -164,7 +164,7 @@ async def wired(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Wired:
     store = Store(DiskDriver(tmp_path), upload_limit=1 << 30)
     await store.open()
     signing_key([], tmp_path)
-    app, _ = composition.wire(Settings(storage={"url": str(tmp_path)}))  # type: ignore[arg-type]
+    app = composition.wire(Settings(storage={"url": str(tmp_path)})).app  # type: ignore[arg-type]
     repository = store.repository(NAME)
     return Wired(app, log, repository)
 
@@ -282,7 +282,7 @@ async def test_a_failure_at_any_call_leaves_nothing_incomplete(
         signing_key([], folder)
         monkeypatch.setattr(composition, "Inspectors", InThread)
         monkeypatch.setattr(storages, "DiskDriver", recording(log))
-        app, _ = composition.wire(Settings(storage={"url": str(folder)}))  # type: ignore[arg-type]
+        app = composition.wire(Settings(storage={"url": str(folder)})).app  # type: ignore[arg-type]
         wired = Wired(app, log, store.repository(NAME))
         await content(wired.repository, shape)
         log.begun, log.fails_at = 0, at
