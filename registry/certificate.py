@@ -75,8 +75,8 @@ def read(certificate: Path, key: Path) -> Pair:
             "Write the server's own certificate first, then those between it and the root.",
         ) from None
     try:
-        # The callback: OpenSSL would ask for a passphrase at the terminal.
-        context.load_cert_chain(certificate, key, password=lambda: b"")
+        # Without the callback OpenSSL asks for a passphrase at the terminal.
+        context.load_cert_chain(certificate, key, password=_no_passphrase)
     except (OSError, ValueError) as error:
         raise CertificateInvalid(f"{certificate} and {key} {_why(error)}.", _fix(error)) from None
     return Pair(context, leaf.not_valid_before_utc.timestamp(), leaf.not_valid_after_utc.timestamp())
@@ -139,11 +139,19 @@ def _stamp(path: Path) -> tuple[int, int, int] | None:
     return found.st_mtime_ns, found.st_ino, found.st_size
 
 
+class _Encrypted(ValueError):
+    """The key has a passphrase."""
+
+
+def _no_passphrase() -> bytes:
+    raise _Encrypted
+
+
 def _why(error: Exception) -> str:
     reason = getattr(error, "reason", None)
     if reason == "KEY_VALUES_MISMATCH":
         return "do not belong together"
-    if reason in ("BAD_DECRYPT", "BAD_PASSWORD_READ"):
+    if isinstance(error, _Encrypted):
         return "cannot be used: the key is encrypted"
     return "cannot be used: one of them is no PEM, or damaged"
 
