@@ -18,11 +18,14 @@ from urllib.parse import urlsplit
 from starlette.applications import Starlette
 
 from registry import choke, chores, keyring, storages, warnings, workers
+from registry.access.proxies import Proxies
 from registry.access.seal import Seal
 from registry.access.tokens import TokenKeyInvalid, Tokens
 from registry.api import errors
 from registry.api.bodies import Bodies
 from registry.api.call import Services
+from registry.audit import sink
+from registry.audit.record import Audit, Record, silent
 from registry.certificate import Certificate, CertificateInvalid
 from registry.chores import Chore
 from registry.hot.cache import EVERYBODY, HotCache
@@ -32,6 +35,7 @@ from registry.hot.protocol import hot_protocol
 from registry.login.audiences import Audiences
 from registry.login.challenges import Challenges
 from registry.login.door import Door
+from registry.login.origins import Origins
 from registry.login.userfile import UserFile
 from registry.metrics import SHARED_FOLDER, Metrics
 from registry.publish.examiner import Examiner
@@ -42,7 +46,7 @@ from registry.publish.signatures import Signer
 from registry.publish.verifier import Verifier
 from registry.routes import ROUTES
 from registry.settings import Settings
-from registry.settings.model import Server
+from registry.settings.server import Server
 from registry.signing.keys import KeyInvalid
 from registry.workers import Wired
 from storage.driver import Driver, Peek, Witness
@@ -61,10 +65,11 @@ def serve(settings: Settings) -> int:
     _log_to_stderr()
     try:
         root = asyncio.run(storages.prepared(settings))
-        keyring.ring(settings.signing, root)
+        ring = keyring.ring(settings.signing, root)
         _door(settings, Audiences(Seal()), root)
         keyring.verification(settings)
         _certificate(settings.server)
+        audit = _audit(settings)
         listeners = _listen(settings.server)
     except (StoreError, KeyInvalid, TokenKeyInvalid, CertificateInvalid, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
@@ -74,6 +79,7 @@ def serve(settings: Settings) -> int:
     print(_what_next(settings), file=sys.stderr, flush=True)
     for warning in warnings.of(settings.access, settings.server):
         _log.warning("%s", warning)
+    audit(Record("key", "signs", "server", what=ring.signing.key_id))
     # On disk it is beside the content, where it is swept if it is left behind.
     beside = root / "temp" if root else None
     with tempfile.TemporaryDirectory(prefix="metrics-", dir=beside) as counts:
@@ -96,9 +102,10 @@ def wire(settings: Settings, supervisor: int | None = None) -> Wired:
     signer = Signer(ring, known_as(settings), bundles=settings.signing.bundles)
     examiner = Examiner(inspectors, Foresight(ahead), _spool_in(temp))
     verifier = Verifier(keyring.verification(settings), known_as(settings))
-    publisher = Publisher(examiner, signer, settings.policy, verifier)
+    audit = _audit(settings)
+    publisher = Publisher(examiner, signer, settings.policy, verifier, audit)
     seen = Audiences(Seal())
-    door = _door(settings, seen, place.folder)
+    door = _door(settings, seen, place.folder, audit)
     services = Services(
         rules=settings.access.rights,
         door=door,
@@ -116,6 +123,8 @@ def wire(settings: Settings, supervisor: int | None = None) -> Wired:
         verifier=verifier,
         remembered=place.remembered,
         locates=place.locates,
+        origins=Origins(Proxies(settings.server.trusted_proxies)),
+        audit=audit,
     )
     age = settings.timeouts.uploads.total_seconds()
     beside = [
@@ -200,7 +209,19 @@ def _certificate(server: Server) -> Certificate | None:
     return Certificate(Path(certificate), Path(key)) if certificate and key else None
 
 
-def _door(settings: Settings, seen: Audiences, root: Path | None) -> Door:
+def _audit(settings: Settings) -> Audit:
+    """Raises StoreUnavailable for a file that cannot be written."""
+    audit = settings.audit
+    try:
+        return sink.opened(audit.file, audit.size, audit.keep)
+    except OSError as error:
+        raise StoreUnavailable(
+            f"audit.file {audit.file} cannot be written: {error.strerror or error}.",
+            fix='Make its folder and let this user write there, or write audit: {file: "-"} for stdout.',
+        ) from None
+
+
+def _door(settings: Settings, seen: Audiences, root: Path | None, audit: Audit = silent) -> Door:
     """Raises StoreUnavailable for a file that cannot be read, TokenKeyInvalid for a key that is none."""
     access = settings.access
     try:
@@ -215,7 +236,7 @@ def _door(settings: Settings, seen: Audiences, root: Path | None) -> Door:
         key = keyring.token_key(access.tokens.key, root)
         lifetime = access.tokens.lifetime.total_seconds()
         tokens = Tokens(key, known_url(settings), known_as(settings), lifetime)
-    return Door(users, seen, tokens, is_open=not access.is_used)
+    return Door(users, seen, tokens, is_open=not access.is_used, audit=audit)
 
 
 class _HotAnswers:

@@ -16,8 +16,10 @@ from registry.access.rights import Right
 from registry.access.rules import Rules
 from registry.api import errors
 from registry.api.call import Call, Services
+from registry.audit.record import Origin, Record
 from registry.hot.cache import EVERYBODY
-from registry.login import audiences
+from registry.login import audiences, origins
+from registry.login.origins import REQUEST_ID
 from registry.routes import Route
 from storage.errors import (
     Denied,
@@ -29,7 +31,7 @@ from storage.errors import (
 )
 
 _READING = ("GET", "HEAD")
-_FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip", "via")
+_ERRORS = 400
 
 
 class _Rest(Convertor[str]):
@@ -60,8 +62,10 @@ def _endpoint(rows: Mapping[str, Route], services: Services) -> Callable[[Reques
         row = rows.get(request.method) or rows["GET"]  # the router lets HEAD in where GET is
         count = partial(services.metrics.requests.labels, request.method, row.path)
         call = None
+        origin = services.origins.of(request)
+        request.scope["scheme"] = services.origins.scheme(request)
         try:
-            call = await _admitted(row, services, request)
+            call = await _admitted(row, services, request, origin)
             response = await row.resource(call)
         except Unauthorized as error:
             response = errors.answer(_challenged(row, services, request, error))
@@ -74,12 +78,15 @@ def _endpoint(rows: Mapping[str, Route], services: Services) -> Callable[[Reques
             count(500).inc()
             raise
         count(response.status_code).inc()
+        # What only reads and succeeds has none: it may be answered from memory, the same for all.
+        if request.method not in _READING or response.status_code >= _ERRORS:
+            response.headers[REQUEST_ID] = origin.request
         return response
 
     return endpoint
 
 
-async def _admitted(row: Route, services: Services, request: Request) -> Call:
+async def _admitted(row: Route, services: Services, request: Request, origin: Origin) -> Call:
     """The request as a call.
 
     Raises NameInvalid, Unauthorized, and what `_refusal` says where the principal lacks the right; all of it
@@ -91,20 +98,21 @@ async def _admitted(row: Route, services: Services, request: Request) -> Call:
     store = services.pulls if request.method in _READING else services.store
     repository = store.repository(name) if name is not None else None
     shown = [value for field, value in request.scope["headers"] if field == b"authorization"]
-    peer = request.client.host if request.client else ""
-    principal = await services.door.enter(shown, peer, late="upload" in request.path_params)
-    principal = replace(principal, address=_address(request))
+    principal = await services.door.enter(shown, origin, late="upload" in request.path_params)
+    principal = replace(principal, address=origins.direct(request))
     rules = services.rules
     if name is None and row.right is Right.PULL:
         allowed = rules.may_list(principal)
     else:
         allowed = rules.allow(principal, row.right, name)
     if not allowed:
-        raise _refusal(rules, principal, row.right, name)
+        refusal = _refusal(rules, principal, row.right, name)
+        if _is_denied(refusal, request):
+            services.audit(_denied(refusal, principal, request, origin, name))
+        raise refusal
     open_to_all = not rules.given if name is None else rules.all_may(Right.PULL, name)
-    return Call(
-        request, services, principal, repository, EVERYBODY if open_to_all else audiences.of(principal)
-    )
+    audience = EVERYBODY if open_to_all else audiences.of(principal)
+    return Call(request, services, principal, repository, audience, origin)
 
 
 def _refusal(rules: Rules, principal: Principal, right: Right, name: str | None) -> RegistryError:
@@ -128,6 +136,19 @@ def _refusal(rules: Rules, principal: Principal, right: Right, name: str | None)
             f"{principal} may not {right.value} in {name}.", fix="Ask who runs the registry for the right."
         )
     return NameUnknown(f"{name} is not here, or {principal} may not see it.")
+
+
+def _is_denied(refusal: RegistryError, request: Request) -> bool:
+    """Whether somebody was told no. Who reads without a login, or with another token, is asked for it."""
+    return not isinstance(refusal, Unauthorized) or (request.method not in _READING and not refusal.reason)
+
+
+def _denied(
+    refusal: RegistryError, principal: Principal, request: Request, origin: Origin, name: str | None
+) -> Record:
+    asked = f"{request.method} {request.scope['path']}"
+    code = refusal.code.lower().replace("_", "-")
+    return Record("denied", "denied", str(principal), origin, name or "", problems=(code,), asked=asked)
 
 
 def _insufficient(principal: Principal) -> str:
@@ -154,13 +175,6 @@ def _last(call: Call, error: RegistryError) -> Response | None:
     response = Response(found[1])
     response.raw_headers = found[0]
     return response
-
-
-def _address(request: Request) -> str:
-    """Where the request comes from; "" where a proxy on the way says that it is not the connection's peer."""
-    if any(name in request.headers for name in _FORWARDED) or request.client is None:
-        return ""
-    return request.client.host
 
 
 def _refuse_encoded(path: bytes) -> None:

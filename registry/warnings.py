@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 from registry.access.principal import ANONYMOUS
-from registry.settings.model import Access, Server
+from registry.settings.model import Access
+from registry.settings.server import Server
 
 
 def of(access: Access, server: Server) -> Iterator[str]:

@@ -22,7 +22,7 @@ FLOORS = {
     "storage.store storage.fsck storage.attached storage.trash storage.gc storage.formats storage.kept "
     "storage.migration",
     "domain": "registry.verdict registry.wasm registry.consumers registry.signing "
-    "registry.access registry.trial registry.apply",
+    "registry.access registry.trial registry.apply registry.audit",
     "publishing": "registry.publish",
     "artifacts": "registry.console registry.client registry.artifacts",
     "HTTP": "registry.api registry.hot registry.plugins registry.web registry.ops registry.routes "
@@ -40,6 +40,7 @@ ALONE = (
     "registry.access",
     "registry.trial",
     "registry.apply",
+    "registry.audit",
 )
 
 # Libraries that belong to some places: floors or modules.

@@ -10,13 +10,16 @@ from urllib.parse import urlencode
 from starlette.requests import Request
 
 from registry.access.principal import Principal
+from registry.access.proxies import Proxies
 from registry.access.rights import Right
 from registry.access.rules import Rules
 from registry.api.bodies import Bodies
+from registry.audit.record import NOWHERE, Audit, Origin, silent
 from registry.hot.cache import EVERYBODY
 from registry.hot.flights import Flights
 from registry.login.challenges import Challenges
 from registry.login.door import Door
+from registry.login.origins import Origins
 from registry.metrics import Metrics
 from registry.publish.examiner import Examiner
 from registry.publish.publisher import Publisher
@@ -70,7 +73,8 @@ class Services:
     where content is kept, `pulls` may have seen it a moment ago. `verifier` holds back from who may not push
     what is not signed. `ring` are the keys that sign and signed; `public_url` is how the registry is known
     from outside, "" where that is not said; `remembered` is the memory in front of a store that has one;
-    `locates` tells where clients fetch large blobs themselves, if they are to.
+    `locates` tells where clients fetch large blobs themselves, if they are to. `origins` say where requests
+    come from, `audit` takes down what was done.
     """
 
     rules: Rules
@@ -89,13 +93,15 @@ class Services:
     verifier: Verifier = field(default_factory=Verifier)
     remembered: Remembered | None = None
     locates: Locates | None = None
+    origins: Origins = field(default_factory=lambda: Origins(Proxies()))
+    audit: Audit = silent
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
     """One request. The repository of its path is there as a value; its name is well-formed.
 
-    `audience` is for whom its answer may be remembered.
+    `audience` is for whom its answer may be remembered, `origin` where it comes from.
     """
 
     request: Request
@@ -103,6 +109,7 @@ class Call:
     principal: Principal
     named: Repository | None
     audience: Hashable = EVERYBODY
+    origin: Origin = NOWHERE
 
     @property
     def repository(self) -> Repository:
@@ -124,11 +131,6 @@ class Call:
             more = page.more
             after = page.names[-1] if page.names else after
         return Page(tuple(found[:limit]), len(found) > limit)
-
-    @property
-    def peer(self) -> str:
-        """The address that the connection comes from, a proxy's where there is one."""
-        return self.request.client.host if self.request.client else ""
 
     @property
     def path(self) -> bytes:

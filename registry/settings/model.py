@@ -8,10 +8,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
     ByteSize,
-    ConfigDict,
     Field,
     SecretStr,
     model_validator,
@@ -25,6 +23,8 @@ from registry.access.rules import Rule, Rules
 from registry.publish.policy import Policy
 from registry.releases import NEWEST
 from registry.settings import values
+from registry.settings.section import Section
+from registry.settings.server import Server
 from registry.settings.units import Duration, Size, duration
 from registry.settings.values import (
     CONSUMERS,
@@ -34,7 +34,6 @@ from registry.settings.values import (
     Keys,
     May,
     ModeWord,
-    Networks,
     Repositories,
     Secrets,
     TagPatterns,
@@ -43,48 +42,6 @@ from registry.settings.values import (
 )
 from storage.digest import Digest
 from storage.gc.retention import Keep
-
-
-class Section(BaseModel):
-    """Keys that belong together; frozen, nothing unknown in it, and a key without a value is its default."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _without_empty(cls, data: Any) -> Any:
-        if not isinstance(data, dict):
-            return data
-        return {key: value for key, value in data.items() if value is not None or key not in cls.model_fields}
-
-
-class Tls(Section):
-    """The certificate that is served; without one, plain HTTP is."""
-
-    certificate: File | None = None
-    key: File | None = None
-
-    @property
-    def is_on(self) -> bool:
-        """Whether connections are TLS."""
-        return self.certificate is not None
-
-    @model_validator(mode="after")
-    def _both(self) -> Tls:
-        if (self.certificate is None) != (self.key is None):
-            raise ValueError("server.tls needs both certificate and key, each the path of a file in PEM")
-        return self
-
-
-class Server(Section):
-    """Where the registry listens and how it is known."""
-
-    host: Annotated[str, AfterValidator(values.host)] = "127.0.0.1"
-    port: Annotated[WholeNumber, Field(ge=0, le=65535)] = 5000
-    workers: Annotated[WholeNumber, Field(ge=1, le=256)] = 1
-    public_url: Annotated[str, AfterValidator(values.public_url)] | None = None
-    trusted_proxies: Networks = ()
-    tls: Tls = Tls()
 
 
 class Cache(Section):
@@ -270,6 +227,14 @@ class Access(Section):
         )
 
 
+class Audit(Section):
+    """Where what was done is taken down."""
+
+    file: Annotated[File, BeforeValidator(values.word)] = "-"
+    size: Size = ByteSize(100_000_000)
+    keep: Annotated[WholeNumber, Field(ge=1, le=1000)] = 10
+
+
 class Limits(Section):
     """How large things may be."""
 
@@ -299,6 +264,7 @@ class Settings(BaseSettings):
     retention: tuple[RetentionRule, ...] = ()
     gc: GarbageCollection = GarbageCollection()
     access: Access = Access()
+    audit: Audit = Audit()
     limits: Limits = Limits()
     timeouts: Timeouts = Timeouts()
     # Last: it asks whether others say who may push.
