@@ -72,6 +72,8 @@ class Worker(uvicorn.Config):
             log_config=None,
             access_log=False,
             server_header=False,
+            # Whatever somebody pushed is what its type says, and no page or script.
+            headers=[("X-Content-Type-Options", "nosniff")],
             proxy_headers=False,
             ws="none",
             backlog=BACKLOG,

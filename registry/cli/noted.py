@@ -14,7 +14,7 @@ from registry.settings import Settings
 
 
 def note(in_force: Settings, event: Literal["key", "user"], verdict: str, what: str) -> None:
-    """Record it where the settings name a file: stdout is the command's own. A failure is said, and no more."""
+    """Record it where the settings name a file: stdout is the command's own. A failure is only said."""
     audit = in_force.audit
     if audit.file == sink.STDOUT:
         return

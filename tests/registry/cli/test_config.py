@@ -54,7 +54,7 @@ def test_check_of_a_wrong_file(sidecargo: Runner, tmp_path: Path) -> None:
     path = tmp_path / "s.yaml"
     path.write_text("server:\n  prot: 1\n")
     ran = sidecargo("config", "check", path)
-    message = "unknown key; allowed: host, port, workers, public_url"
+    message = "unknown key; allowed: host, port, workers, public_url, trusted_proxies, tls"
     assert (ran.code, ran.out, ran.err) == (1, "", f"error: {path}:2: server.prot: {message}\n")
     ran = sidecargo("config", "check", "--json", path)
     assert ran.code == 1
