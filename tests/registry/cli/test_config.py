@@ -22,9 +22,12 @@ def test_show_prints_what_is_in_force(
         "port": 1,
         "workers": 3,
         "public_url": None,
+        "trusted_proxies": [],
+        "tls": {"certificate": None, "key": None},
     }
     as_json = json.loads(sidecargo("config", "show", "--json", "--config", path).out)
-    assert as_json["settings"]["server"] == {"host": "127.0.0.1", "port": 1, "workers": 3}
+    given = {"host": "127.0.0.1", "port": 1, "workers": 3}
+    assert as_json["settings"]["server"] == given | {"trusted_proxies": [], "tls": {}}
     assert as_json["origins"]["server.workers"] == "SIDECARGO_SERVER__WORKERS"
 
 

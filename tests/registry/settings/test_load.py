@@ -72,7 +72,7 @@ def test_all_that_is_wrong_is_said_at_once(file: Path, monkeypatch: pytest.Monke
         "segment and ** as a whole segment, as in team-a/*, ci/** or **",
         "s.yaml:11: limits: 4 is not a mapping of manifest, upload",
         "s.yaml:12: nothing: unknown key; allowed: server, storage, admission, signing, tags, retention, gc, "
-        "access, limits, timeouts, verification",
+        "access, audit, limits, timeouts, verification",
     ]
 
 
