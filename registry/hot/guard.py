@@ -267,6 +267,9 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def look(self, now: float, elapsed: float) -> None:
         """Judge the connection: at most one thing ends it."""
+        if self._is_tls and self.transport.is_closing() and not unsent(self.transport):
+            self.transport.abort()  # the peer has all of it, and TLS would wait for a good-bye
+            return
         is_ending = self._linger_until is not None or self.transport.is_closing()
         # Writing over TLS is not paused by what waits below it: only the kernel's queue tells of that.
         if self.flow.write_paused or is_ending or (self._is_tls and unsent(self.transport)):

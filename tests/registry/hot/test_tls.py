@@ -104,6 +104,19 @@ def test_a_peer_that_does_not_read_is_dropped(served: Served, connect: Connect, 
             client.end()
 
 
+def test_who_is_idle_and_says_no_good_bye_holds_up_no_end(tmp_path: Path, authority: Authority) -> None:
+    files = authority.make("patient")
+    context = Certificate(files.certificate, files.key).context
+    patience = Patience(stall_seconds=60, look_seconds=0.01)
+    with serving(tmp_path, patience, ssl_context_factory=lambda *_: context) as served:
+        plain = served.connect()
+        with Client(authority.client().wrap_socket(plain.sock, server_hostname="localhost")) as client:
+            client.ask("/nowhere")
+            eventually(lambda: served.connection.idle)
+            served.stop()
+            assert client.end() == b""
+
+
 def test_an_answer_before_the_body_s_end_can_be_read(served: Served, connect: Connect) -> None:
     with connect() as client:
         client.send(head("/early", "PUT", b"Content-Length: 50000000\r\n"))
