@@ -32,6 +32,11 @@ def of(access: Access, server: Server) -> Iterator[str]:
             f"server.public_url is {server.public_url or 'missing'}: istio-agent logs in only where "
             "that has the DNS name of a host, as in https://plugins.example.com."
         )
+    if _has_a_name(server.public_url) and urlsplit(server.public_url).scheme == "http":
+        yield (
+            f"server.public_url is {server.public_url}: clients send passwords there for everybody to read. "
+            "Set server.tls, or end TLS in a proxy, and write https."
+        )
     if access.tokens.is_on and server.public_url is None:
         yield "clients are sent for tokens to this machine's own address: set server.public_url."
 
