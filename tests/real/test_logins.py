@@ -97,7 +97,9 @@ def test_crane(guarded: Guarded, layout: Path, tmp_path: Path) -> None:
     crane.fails("manifest", f"{host}/{PRIVATE}:v1")
     crane.works("auth", "login", host, "-u", "puller", "-p", PASSWORD)
     assert json.loads(crane.works("manifest", f"{host}/{PRIVATE}:v1").out) == B.manifest
-    assert crane.works("catalog", host).out.split() == [PUBLIC, PRIVATE]
+    listed = crane.works("catalog", host).out.split()
+    assert {PUBLIC, PRIVATE} <= {*listed}
+    assert all(name.startswith(("public/", "team/")) for name in listed), listed
     assert "DENIED" in crane.fails("push", layout, f"{host}/{PRIVATE}:v2").said
     assert "NAME_UNKNOWN" in crane.fails("push", layout, f"{host}/other/x:v2").said
     crane.works("auth", "login", host, "-u", "deploy", "-p", SECRET)
