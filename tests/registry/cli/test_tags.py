@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.real import sidecargo as servers
 from tests.real.sidecargo import Sidecargo
 from tests.registry.commands import Runner
 from tests.registry.consumers.build import index
@@ -16,16 +14,6 @@ from tests.registry.consumers.shapes import AMD64, A, B
 from tests.registry.talk import MISSING, Registry, fresh
 
 INDEX = index("index", [(B, AMD64)], None)
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sidecargo]:
-    """A registry of ours; in this folder `sidecargo` is the command."""
-    running = servers.start(tmp_path_factory.mktemp("server"))
-    try:
-        yield running
-    finally:
-        running.stop()
 
 
 @pytest.fixture

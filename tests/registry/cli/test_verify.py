@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,6 @@ import pytest
 from registry.signing.bundle import BUNDLE_TYPE, EMPTY
 from registry.signing.keys import new_key
 from storage.digest import Digest
-from tests.real import sidecargo as servers
 from tests.real.sidecargo import Sidecargo
 from tests.registry.client import pushing
 from tests.registry.commands import Runner
@@ -19,16 +17,6 @@ from tests.registry.consumers.shapes import AMD64, ATTESTATION, UNKNOWN, B
 from tests.registry.talk import Registry, fresh
 
 BUILDX = index("buildx", [(B, AMD64), (ATTESTATION, UNKNOWN)], None)
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sidecargo]:
-    """A registry of ours; in this folder `sidecargo` is the command."""
-    running = servers.start(tmp_path_factory.mktemp("server"))
-    try:
-        yield running
-    finally:
-        running.stop()
 
 
 @pytest.fixture

@@ -2,29 +2,18 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.real import sidecargo as servers
 from tests.real.sidecargo import Sidecargo
 from tests.registry.client.scripted import Asked, Said, scripted
 from tests.registry.commands import Runner, log_in
 from tests.registry.consumers.build import Shape
 from tests.registry.consumers.shapes import BAD, B
 from tests.registry.talk import Registry, fresh
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sidecargo]:
-    """A registry of ours; in this folder `sidecargo` is the command."""
-    running = servers.start(tmp_path_factory.mktemp("server"))
-    try:
-        yield running
-    finally:
-        running.stop()
 
 
 @pytest.fixture
