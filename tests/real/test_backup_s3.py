@@ -63,7 +63,7 @@ def test_a_bucket_that_is_written_to(
         shape = made(f"kept of {name}")
         assert Registry(server.host, name).push(shape, "kept").status == 201
         kept[f"{name}:kept"] = shape.digest
-    with pushing(server.host) as pushed:
+    with pushing(server.host, pause=2.0) as pushed:  # each push is some 20 copies
         for turn in range(TURNS):
             before = pushed()
             while pushed() < before + 15:

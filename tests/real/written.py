@@ -21,14 +21,14 @@ def made(name: str) -> Shape:
 
 
 @contextmanager
-def pushing(host: str) -> Iterator[Callable[[], int]]:
-    """Clients that push, move tags and delete them, all the time; yields how many pushes there were."""
+def pushing(host: str, pause: float = 0.0) -> Iterator[Callable[[], int]]:
+    """Clients that push, move tags and delete them, all the time, each with a `pause`; yields how many pushes there were."""
     stop, pushed = threading.Event(), list[str]()
 
     def write(number: int) -> None:
         registry = Registry(host, REPOSITORIES[number % len(REPOSITORIES)])
         for turn in itertools.count():
-            if stop.is_set():
+            if stop.wait(pause):
                 return
             shape = made(f"{number}-{turn}")
             assert registry.push(shape, f"v{turn % 7}").status == 201
