@@ -22,7 +22,7 @@ def made(name: str) -> Shape:
 
 @contextmanager
 def pushing(host: str, pause: float = 0.0) -> Iterator[Callable[[], int]]:
-    """Clients that push, move tags and delete them, all the time, each with a `pause`; yields how many pushes there were."""
+    """Clients that push, move tags and delete them, with a `pause`; yields how many pushes there were."""
     stop, pushed = threading.Event(), list[str]()
 
     def write(number: int) -> None:
