@@ -131,6 +131,11 @@ def _leave() -> None:
     os._exit(0)
 
 
+def _hear_of_its_death(process: Process) -> None:
+    """Leave the worker's end of the pipe to it alone: one that dies while it is asked how it is answers so."""
+    process.child_conn.close()
+
+
 class _Supervisor(Multiprocess):
     """uvicorn's, with a socket for each worker; what waits at that of a dead one waits for the next."""
 
@@ -142,6 +147,7 @@ class _Supervisor(Multiprocess):
         for listener in self._listeners:
             process = Process(self.config, [listener])
             process.start()
+            _hear_of_its_death(process)
             self.processes.append(process)
 
     def keep_subprocess_alive(self) -> None:
@@ -156,6 +162,7 @@ class _Supervisor(Multiprocess):
             self.processes, self.sockets = [processes[at]], [listener]
             work()
             processes[at] = self.processes[0]
+            _hear_of_its_death(processes[at])
         self.processes = processes
 
     def handle_ttin(self) -> None:

@@ -68,6 +68,18 @@ def test_an_idle_server_stops_at_once_without_a_word(
     assert server.process.said() == before
 
 
+def test_a_worker_that_is_killed_while_it_is_asked_how_it_is_is_replaced_at_once(
+    serve: Callable[..., Sidecargo],
+) -> None:
+    server = serve("--workers", "2")
+    eventually(lambda: len(serving(server)) == 2)
+    killed, *_ = serving(server)
+    os.kill(killed, signal.SIGSTOP)
+    time.sleep(2)  # it is asked twice a second
+    os.kill(killed, signal.SIGKILL)
+    eventually(lambda: len(serving(server)) == 2 and killed not in serving(server))
+
+
 def test_a_worker_that_was_killed_is_replaced(serve: Callable[..., Sidecargo]) -> None:
     server = serve("--workers", "2")
     registry = fresh(server.host)
