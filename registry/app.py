@@ -18,7 +18,8 @@ from urllib.parse import urlsplit
 from starlette.applications import Starlette
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from registry import choke, chores, keyring, storages, warnings, workers
+from registry import choke, chores, keyring, logs, storages, warnings, workers
+from registry.access.capabilities import Capabilities, CapabilityKeyInvalid
 from registry.access.seal import Seal
 from registry.access.tokens import TokenKeyInvalid, Tokens
 from registry.api import errors
@@ -56,14 +57,15 @@ _COUNT_EVERY = 1.0
 
 def serve(settings: Settings) -> int:
     """Run the registry until it is told to stop; the exit code."""
-    _log_to_stderr()
+    logs.to_stderr()
     try:
         root = asyncio.run(storages.prepared(settings))
         keyring.ring(settings.signing, root)
         _door(settings, Audiences(Seal()), root)
+        _capabilities(settings, root)
         keyring.verification(settings)
         listeners = _listen(settings.server)
-    except (StoreError, KeyInvalid, TokenKeyInvalid, OSError) as error:
+    except (StoreError, KeyInvalid, TokenKeyInvalid, CapabilityKeyInvalid, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     port = listeners[0].getsockname()[1]
@@ -82,7 +84,7 @@ def serve(settings: Settings) -> int:
 
 def wire(settings: Settings, supervisor: int | None = None) -> tuple[Starlette, type[HttpToolsProtocol]]:
     """The application and the protocol in front of it, for a process that leaves with its supervisor."""
-    _log_to_stderr()
+    logs.to_stderr()
     place = storages.opened(settings)
     store = _store(settings, place.driver)
     ring = keyring.ring(settings.signing, place.folder)
@@ -110,6 +112,7 @@ def wire(settings: Settings, supervisor: int | None = None) -> tuple[Starlette, 
         bodies=Bodies(settings.limits.manifest),
         ring=ring,
         public_url=settings.server.public_url or "",
+        capabilities=_capabilities(settings, place.folder),
         verifier=verifier,
         remembered=place.remembered,
         locates=place.locates,
@@ -119,6 +122,7 @@ def wire(settings: Settings, supervisor: int | None = None) -> tuple[Starlette, 
         Chore(min(_SWEEP_EVERY, age), partial(chores.sweep, store, age)),
         Chore(_COUNT_EVERY, partial(chores.count, metrics)),
         chores.collecting(settings, place.driver, place.temp, metrics.collections),
+        chores.announcing(place.driver, settings.access.known_robots, metrics.endings),
     ]
     if supervisor is not None:
         beside.append(Chore(_COUNT_EVERY, partial(workers.leave_with, supervisor)))
@@ -153,12 +157,6 @@ async def judging(settings: Settings) -> AsyncIterator[tuple[Store, Examiner]]:
             yield store, Examiner(inspectors, Foresight(inspectors), _spool_in(place.temp))
         finally:
             await inspectors.close()
-
-
-def _log_to_stderr() -> None:
-    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
-    for library in ("uvicorn", "botocore", "boto3"):
-        logging.getLogger(library).setLevel(logging.WARNING)
 
 
 def _listen(server: Server) -> list[socket.socket]:
@@ -202,6 +200,12 @@ def _door(settings: Settings, seen: Audiences, root: Path | None) -> Door:
         lifetime = access.tokens.lifetime.total_seconds()
         tokens = Tokens(key, known_url(settings), known_as(settings), lifetime)
     return Door(users, seen, tokens, is_open=not access.is_used)
+
+
+def _capabilities(settings: Settings, root: Path | None) -> Capabilities:
+    """Raises StoreUnavailable for a key that cannot be read, CapabilityKeyInvalid for one that is none."""
+    access = settings.access
+    return Capabilities(keyring.url_keys(access.urls.keys, root) if access.rules else ())
 
 
 class _HotAnswers:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import partial
@@ -19,6 +20,7 @@ from registry.api.call import Call, Services
 from registry.hot.cache import EVERYBODY
 from registry.login import audiences
 from registry.routes import Route
+from storage.driver import Witness
 from storage.errors import (
     Denied,
     NameInvalid,
@@ -27,6 +29,8 @@ from storage.errors import (
     StoreUnavailable,
     Unauthorized,
 )
+from storage.store import Store
+from storage.urls import Url
 
 _READING = ("GET", "HEAD")
 _FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip", "via")
@@ -83,7 +87,7 @@ async def _admitted(row: Route, services: Services, request: Request) -> Call:
     """The request as a call.
 
     Raises NameInvalid, Unauthorized, and what `_refusal` says where the principal lacks the right; all of it
-    before the store is asked for anything.
+    before the store is asked for anything but whether a capability URL of ours counts.
     """
     _refuse_encoded(request.scope["raw_path"])
     name = request.path_params.get("repository")
@@ -95,16 +99,30 @@ async def _admitted(row: Route, services: Services, request: Request) -> Call:
     principal = await services.door.enter(shown, peer, late="upload" in request.path_params)
     principal = replace(principal, address=_address(request))
     rules = services.rules
+    given = await _given(services, store, request)
     if name is None and row.right is Right.PULL:
         allowed = rules.may_list(principal)
     else:
-        allowed = rules.allow(principal, row.right, name)
+        rights = (row.right,) if row.or_right is None else (row.right, row.or_right)
+        allowed = given is not None or any(rules.allow(principal, right, name) for right in rights)
     if not allowed:
         raise _refusal(rules, principal, row.right, name)
     open_to_all = not rules.given if name is None else rules.all_may(Right.PULL, name)
-    return Call(
-        request, services, principal, repository, EVERYBODY if open_to_all else audiences.of(principal)
-    )
+    audience = EVERYBODY if open_to_all else audiences.of(principal)
+    return Call(request, services, principal, repository, audience, given)
+
+
+async def _given(services: Services, store: Store, request: Request) -> tuple[Url, Witness] | None:
+    """The capability URL that the path is, while it counts; None for any other path.
+
+    The store is asked for nothing that was not made here.
+    """
+    params = request.path_params
+    if "capability" not in params:
+        return None
+    name, reference = params["repository"], params.get("digest") or params["tag"]
+    url_id = services.capabilities.read(params["capability"], name, reference)
+    return None if url_id is None else await store.urls(name).find(reference, url_id, time.time())
 
 
 def _refusal(rules: Rules, principal: Principal, right: Right, name: str | None) -> RegistryError:

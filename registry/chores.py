@@ -14,8 +14,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from registry.metrics import SHARED_FOLDER, CollectionMetrics, Metrics
+from registry.access import expiry
+from registry.access.expiry import Ending
+from registry.access.robots import Robot
+from registry.metrics import SHARED_FOLDER, CollectionMetrics, EndingMetrics, Metrics
 from registry.settings import Settings
+from storage import paths, turn, urls
 from storage.driver import Driver
 from storage.errors import StoreError
 from storage.gc import lease
@@ -26,6 +30,10 @@ _log = logging.getLogger("sidecargo")
 
 _ASK_EVERY = 600.0
 _DAMAGED_NAMED = 10
+_LOOK_AT_ENDINGS_EVERY = 6 * 3600.0
+_ANNOUNCED_EVERY = 23 * 3600.0  # once a day, though the look of that day may come somewhat early
+_ANNOUNCED = 100
+_FORGOTTEN_AFTER = 30 * expiry.DAY
 _CHANCE = secrets.SystemRandom()
 
 
@@ -107,6 +115,54 @@ async def collect(driver: Driver, collector: Collector, interval: float, counts:
     )
     for name in done.damaged[:_DAMAGED_NAMED]:
         _log.warning("of %s nothing was collected: it has a manifest or a tag that cannot be read", name)
+
+
+def announcing(driver: Driver, robots: Sequence[Robot], metrics: EndingMetrics) -> Chore:
+    """Look what expires, now and then."""
+    # Soon after the start, but not all servers at once.
+    delay = _CHANCE.uniform(1.0, 30.0)
+    return Chore(_LOOK_AT_ENDINGS_EVERY, partial(announce, driver, robots, metrics), delay)
+
+
+async def announce(
+    driver: Driver,
+    robots: Sequence[Robot],
+    metrics: EndingMetrics,
+    clock: Callable[[], float] = time.time,
+) -> None:
+    """Note when robots and capability URLs expire; say what does in 30, 7 and 1 days, and what is over.
+
+    Of all servers one says it, once a day at most. What is over for long is forgotten.
+    """
+    now = clock()
+    endings = list(expiry.of_robots(robots))
+    nearest = {(one.kind, one.name): one.at for one in endings}
+    try:
+        async for found in urls.every(driver):
+            if (ends := found.url.ends) is None:
+                continue
+            if now - ends > _FORGOTTEN_AFTER:
+                await urls.Urls(driver, found.repository).revoke(found.reference, found.url.id)
+                continue
+            endings.append(_ending(found, ends))
+            if ends > now:
+                place = expiry.URL, found.repository
+                nearest[place] = min(ends, nearest.get(place, ends))
+        metrics.note(nearest)
+        last = await turn.taken(driver, paths.ANNOUNCED, now=now, interval=_ANNOUNCED_EVERY)
+    except StoreError as error:
+        _log.warning("what expires was not looked at: %s", error)
+        return
+    said = [] if last is None else expiry.due(endings, last, now)
+    for one in said[:_ANNOUNCED]:
+        _log.warning("%s", one.told(now))
+    if len(said) > _ANNOUNCED:
+        _log.warning("%d more expire, or did", len(said) - _ANNOUNCED)
+
+
+def _ending(found: urls.Of, ends: float) -> Ending:
+    joint = "@" if ":" in found.reference else ":"
+    return Ending(expiry.URL, f"{found.url.id} of {found.repository}{joint}{found.reference}", ends)
 
 
 async def count(metrics: Metrics) -> None:

@@ -24,10 +24,12 @@ from storage.files import sync_folder
 
 MADE = "signing.key"
 MADE_FOR_TOKENS = "tokens.key"
+MADE_FOR_URLS = "urls.key"
 FOLDER = "private"
 _FROM_ENVIRONMENT = "env://"
 _SIGNING = "the signing key {}"
 _TOKENS = "the key of access.tokens {}"
+_URLS = "the key of access.urls {}"
 _READABLE = "Make one by `sidecargo keys new FILE` and let this user read it."
 _COSIGN_PASSPHRASE = "COSIGN_PASSWORD"  # noqa: S105 - its name
 
@@ -47,14 +49,8 @@ def ring(signing: Signing, root: Path | None) -> KeyRing:
             fix="Make one by `sidecargo keys new signing.key`, then serve with --signing-key signing.key: "
             "the same for every server of this storage.",
         )
-    folder = root / FOLDER
-    made = folder / MADE
-    if not made.exists():
-        _make(made)
-    # Also where another process made it, which may have died before this.
-    for one in (folder, root):
-        sync_folder(one)
-    return _ring([_file(made), *(_file(path) for path in _retired(folder))], passphrase)
+    made = _made(root, MADE)
+    return _ring([_file(made), *(_file(path) for path in _retired(made.parent))], passphrase)
 
 
 def verifying(named: Sequence[str], passphrase: str | None = None) -> tuple[PublicKey, ...]:
@@ -101,12 +97,17 @@ def token_key(named: str | None, root: Path | None) -> bytes:
             fix="Make one by `sidecargo keys new tokens.key` and name it in access.tokens.key: the same for "
             "every server of this storage.",
         )
-    made = root / FOLDER / MADE_FOR_TOKENS
-    if not made.exists():
-        _make(made)
-    for one in (made.parent, root):
-        sync_folder(one)
-    return _file(made, _TOKENS).pem
+    return _file(_made(root, MADE_FOR_TOKENS), _TOKENS).pem
+
+
+def url_keys(named: Sequence[str], root: Path | None) -> list[bytes]:
+    """The private keys (PEM) of URLs that need no login: the named ones, else that in `root`/private.
+
+    That is made at first; without a folder there is none. Raises StoreUnavailable where one cannot be read.
+    """
+    if named:
+        return [_source(name, _URLS).pem for name in named]
+    return [] if root is None else [_file(_made(root, MADE_FOR_URLS), _URLS).pem]
 
 
 def write_new(path: Path) -> SigningKey:
@@ -206,6 +207,17 @@ def _retired(folder: Path) -> Iterator[Path]:
     """The public keys that were kept, the last one first."""
     found = [(path.stat().st_mtime, path) for path in folder.glob("*.pub")]
     yield from (path for _, path in sorted(found, reverse=True))
+
+
+def _made(root: Path, name: str) -> Path:
+    """A private key beside the content, made if it is not there."""
+    made = root / FOLDER / name
+    if not made.exists():
+        _make(made)
+    # Also where another process made it, which may have died before this.
+    for one in (made.parent, root):
+        sync_folder(one)
+    return made
 
 
 def _make(path: Path) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import os
+from collections.abc import Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
@@ -42,6 +44,7 @@ class Metrics:
         self._noted = dict.fromkeys(("hits", "misses", "stale", "sent"), 0)
         self._store = _StoreMetrics(remembered, registry) if remembered else None
         self.collections = CollectionMetrics(registry)
+        self.endings = EndingMetrics(registry)
 
     def note_hot(self) -> None:
         """Take over what the hot path has counted since the last time."""
@@ -126,6 +129,29 @@ class CollectionMetrics:
     def note_failure(self) -> None:
         """A run has failed."""
         self._runs.labels("failed").inc()
+
+
+class EndingMetrics:
+    """When what expires does."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._at = Gauge(
+            "sidecargo_expires_timestamp_seconds",
+            "When a robot expires, or the next capability URL of a repository, in Unix seconds.",
+            ["kind", "name"],
+            registry=registry,
+            multiprocess_mode="livemostrecent",
+        )
+        self._noted: set[tuple[str, str]] = set()
+
+    def note(self, nearest: Mapping[tuple[str, str], float]) -> None:
+        """These expire, by kind and name; what was noted before and is not among them does not any more."""
+        for kind, name in self._noted - set(nearest):
+            # Counts that workers share cannot be taken back.
+            self._at.labels(kind, name).set(math.nan)
+        for (kind, name), at in nearest.items():
+            self._at.labels(kind, name).set(at)
+        self._noted |= set(nearest)
 
 
 class _StoreMetrics:

@@ -12,7 +12,7 @@ from registry.access.rights import Right
 from registry.api import base, blobs, catalog, manifests, referrers, tags, token, uploads
 from registry.api.call import Call
 from registry.apply.options import KINDS
-from registry.plugins import apply, history, keys, module, report
+from registry.plugins import apply, history, keys, module, report, urls
 from registry.web import pages
 
 Resource = Callable[[Call], Awaitable[Response]]
@@ -20,12 +20,16 @@ Resource = Callable[[Call], Awaitable[Response]]
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One row. `{repository}` in the path is any repository name, `/` included."""
+    """One row. `{repository}` in the path is any repository name, `/` included.
+
+    `or_right` is one that does as well as `right`.
+    """
 
     methods: str
     path: str
     right: Right
     resource: Resource
+    or_right: Right | None = None
 
 
 _R = "/v2/{repository:rest}"
@@ -50,6 +54,20 @@ ROUTES: tuple[Route, ...] = (
     Route("DELETE", f"{_R}/blobs/{{digest}}", Right.DELETE, blobs.delete),
     Route("GET", f"{_P}@{{digest}}/plugin.wasm", Right.PULL, module.get),
     Route("GET", f"{_P}:{{tag}}/plugin.wasm", Right.PULL, module.get),
+    *(
+        Route("GET", f"{_P}{reference}/{{capability}}/plugin.wasm", Right.PULL, module.get)
+        for reference in ("@{digest}", ":{tag}")
+    ),
+    *(
+        row
+        for reference in ("@{digest}", ":{tag}")
+        for row in (
+            Route("GET", f"{_P}{reference}/urls", Right.PUSH, urls.listed, Right.ADMIN),
+            Route("POST", f"{_P}{reference}/urls", Right.PULL, urls.give),
+            Route("DELETE", f"{_P}{reference}/urls", Right.PUSH, urls.revoke, Right.ADMIN),
+            Route("DELETE", f"{_P}{reference}/urls/{{url}}", Right.PUSH, urls.revoke, Right.ADMIN),
+        )
+    ),
     *(
         Route("GET", f"{_P}{reference}/{kind}.yaml", Right.PULL, apply.of(kind))
         for kind in KINDS

@@ -132,7 +132,7 @@ def _leave() -> None:
 
 
 def _hear_of_its_death(process: Process) -> None:
-    """Leave the worker's end of the pipe to it alone: one that dies while it is asked how it is answers so."""
+    """Leave it its end of the pipe: the death of one that is asked how it is is heard at once then."""
     process.child_conn.close()
 
 

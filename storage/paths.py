@@ -11,6 +11,9 @@
     trash/damaged/<key>                              what was wrong, and is never put back by itself
     refusals/<repository>/<reference>                why a push was refused: by tag, by digest, and the
                                                      last one by digest; "/" written as "."
+    urls/<repository>/<reference>                    URLs that were given out of a tag or a digest; "/"
+                                                     written as "."
+    announced                                        when what expires was announced last
     repositories/<repository>/
         _blobs/<algorithm>/<hex>                     membership of a blob: {"size": …}; in a line after it
                                                      its bytes, where they are few
@@ -39,10 +42,12 @@ FORMAT = "format"
 CATALOG = "catalog"
 UPLOADS = "uploads"
 REFUSALS = "refusals"
+URLS = "urls"
 REPOSITORIES = "repositories"
 CONTENT = "blobs"
 COLLECTED = "gc"
 CHECKED = "fsck"
+ANNOUNCED = "announced"
 TRASH = "trash"
 
 # Byte order of the encoded names is byte order of the names: - . / sort like + , . before digits.
@@ -97,6 +102,16 @@ def refusals(repository: str) -> str:
 def refusal(repository: str, reference: str) -> str:
     """Why the push of a reference was refused."""
     return f"{refusals(repository)}/{reference}"
+
+
+def urls(repository: str) -> str:
+    """The folder of the URLs that were given out of a repository."""
+    return f"{URLS}/{catalog_name(repository)}"
+
+
+def url(repository: str, reference: str) -> str:
+    """The URLs that were given out of a tag or a digest."""
+    return f"{urls(repository)}/{reference}"
 
 
 def blob_link(repository: str, digest: Digest) -> str:

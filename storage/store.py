@@ -13,6 +13,7 @@ from storage.errors import BlobUnknown, StoreUnavailable
 from storage.formats import Current, Format
 from storage.repositories import Repository
 from storage.uploads import Uploads
+from storage.urls import Urls
 
 PROVEN = 64 << 20
 """Bytes that are hashed at most to prove content whose repository is not said."""
@@ -46,6 +47,10 @@ class Store:
             history=self._tag_history,
             current=self._current,
         )
+
+    def urls(self, repository: str) -> Urls:
+        """The URLs that were given out of a repository; raises NameInvalid."""
+        return Urls(self._driver, names.repository(repository))
 
     async def catalog(self, *, after: str = "", limit: int | None = None) -> Page:
         """A part of the names of all repositories, in byte order."""

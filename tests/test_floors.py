@@ -19,8 +19,8 @@ FLOORS = {
     "storage.together storage.s3 storage.circuit storage.memory storage.asking storage.remembered",
     "content": "storage.paths storage.records storage.blobs storage.incoming storage.uploads storage.tags "
     "storage.referrers storage.parents storage.derived storage.refusals storage.repositories storage.sweep "
-    "storage.store storage.fsck storage.attached storage.trash storage.gc storage.formats storage.kept "
-    "storage.migration",
+    "storage.urls storage.turn storage.store storage.fsck storage.attached storage.trash storage.gc "
+    "storage.formats storage.kept storage.migration",
     "domain": "registry.verdict registry.wasm registry.consumers registry.signing "
     "registry.access registry.trial registry.apply",
     "publishing": "registry.publish",
@@ -28,7 +28,7 @@ FLOORS = {
     "HTTP": "registry.api registry.hot registry.plugins registry.web registry.ops registry.routes "
     "registry.choke registry.metrics registry.login",
     "composition": "registry.settings registry.storages registry.keyring registry.workers registry.heap "
-    "registry.chores registry.warnings registry.app registry.cli registry.__main__",
+    "registry.logs registry.chores registry.warnings registry.app registry.cli registry.__main__",
 }
 ORDER = list(FLOORS)
 FLOOR_OF = {name: floor for floor, named in FLOORS.items() for name in named.split()}

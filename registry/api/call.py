@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 
 from starlette.requests import Request
 
+from registry.access.capabilities import Capabilities
 from registry.access.principal import Principal
 from registry.access.rights import Right
 from registry.access.rules import Rules
@@ -31,6 +32,7 @@ from storage.remembered import Remembered
 from storage.repositories import Repository
 from storage.store import Store
 from storage.tags import History
+from storage.urls import Url
 
 MAX_PAGE = 10_000
 
@@ -69,8 +71,9 @@ class Services:
     `rules` say who may do what, the `door` who asks, `challenges` how a login is asked for. `store` asks
     where content is kept, `pulls` may have seen it a moment ago. `verifier` holds back from who may not push
     what is not signed. `ring` are the keys that sign and signed; `public_url` is how the registry is known
-    from outside, "" where that is not said; `remembered` is the memory in front of a store that has one;
-    `locates` tells where clients fetch large blobs themselves, if they are to.
+    from outside, "" where that is not said; `capabilities` write and read URLs that need no login;
+    `remembered` is the memory in front of a store that has one; `locates` tells where clients fetch large
+    blobs themselves, if they are to.
     """
 
     rules: Rules
@@ -86,6 +89,7 @@ class Services:
     bodies: Bodies
     ring: KeyRing
     public_url: str
+    capabilities: Capabilities = field(default_factory=Capabilities)
     verifier: Verifier = field(default_factory=Verifier)
     remembered: Remembered | None = None
     locates: Locates | None = None
@@ -95,7 +99,8 @@ class Services:
 class Call:
     """One request. The repository of its path is there as a value; its name is well-formed.
 
-    `audience` is for whom its answer may be remembered.
+    `audience` is for whom its answer may be remembered. `given` is the URL that it came by, if it needs no
+    login, and what makes that true.
     """
 
     request: Request
@@ -103,6 +108,7 @@ class Call:
     principal: Principal
     named: Repository | None
     audience: Hashable = EVERYBODY
+    given: tuple[Url, Witness] | None = None
 
     @property
     def repository(self) -> Repository:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from storage.digest import Digest
 
@@ -14,7 +14,8 @@ class Pin:
     `host` is the registry's (`HOST[:PORT]`), `scheme` how it is spoken to by http. `image` is the digest of
     the image manifest, of an index that of its linux/amd64 child: what is compared after a pull by oci.
     `module` is the digest of plugin.wasm: what is compared after a download. Both are sha256. `tag` is the
-    tag that was asked for, for the reader only.
+    tag that was asked for, for the reader only. `capability` is what a download without a login needs in its
+    URL, "" where everybody may download.
     """
 
     host: str
@@ -23,6 +24,7 @@ class Pin:
     module: Digest
     scheme: str = "https"
     tag: str = ""
+    capability: str = field(default="", repr=False)
 
     @property
     def name(self) -> str:
@@ -37,7 +39,8 @@ class Pin:
     @property
     def url(self) -> str:
         """The URL to download plugin.wasm by; what it gives never changes."""
-        return f"{self.scheme}://{self.host}/plugins/{self.repository}@{self.image}/plugin.wasm"
+        between = f"/{self.capability}" if self.capability else ""
+        return f"{self.scheme}://{self.host}/plugins/{self.repository}@{self.image}{between}/plugin.wasm"
 
     @property
     def shown(self) -> str:

@@ -38,6 +38,11 @@ def consumer(kind: str, options: Options) -> str:
 def render(kind: str, pin: Pin, options: Options) -> str:
     """What to apply, of a kind of KINDS, as YAML."""
     lines = [f"{pin.shown}, pinned by its digest. For another version, print this anew."]
+    if pin.capability:
+        lines.append(
+            "Its URL needs no login: keep it as a secret, for whoever has it may download the module."
+        )
+        lines.append(f"To end all such URLs of it: sidecargo url {pin.name} --revoke")
     if kind == _ENVOY:
         lines += envoy.comments(pin, options)
     return text.document(_MAKERS[kind](pin, options), lines)

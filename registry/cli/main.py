@@ -26,6 +26,7 @@ _COMMANDS = (
     "push",
     "serve",
     "tags",
+    "url",
     "users",
     "verify",
     "why",

@@ -71,7 +71,7 @@ def command(
 
     REF is HOST/REPO:TAG or HOST/REPO@sha256:DIGEST in any registry, read with docker's credentials. A
     plugin that does not load there is refused: applied, it would be an outage. By http needs a
-    Sidecargo registry.
+    Sidecargo registry; what is not for everybody there gets a URL that needs no login, a secret.
 
     \b
     Example:
@@ -83,6 +83,7 @@ def command(
     wanted = stored_plugin.reference(reference)
     options = _options(kind, given, remote)
     must = _asked(kind, resources.consumer(kind, options), envoys, istio)
+    is_downloaded = resources.is_downloaded(kind, options)
     with Remote(wanted.host, plain_http=wanted.host in plain_http) as source:
         found = stored_plugin.find(wanted, source, must.envoys)
         pin = Pin(
@@ -93,9 +94,9 @@ def command(
             source.origin.partition("://")[0],
             "" if isinstance(wanted.target, Digest) else wanted.target,
         )
-    if resources.is_downloaded(kind, options):
-        downloads.must_serve(pin)
-    elif kind != _ENVOY and not options.pull_secret and not downloads.is_for_everybody(pin):
+        if is_downloaded:
+            pin = downloads.served(pin, source)
+    if not (is_downloaded or kind == _ENVOY or options.pull_secret or downloads.is_for_everybody(pin)):
         warning = f"{pin.host}/{pin.repository} is not for everybody: agents need --pull-secret to pull it."
         click.echo(f"warning: {warning}", err=True)
     for line in verdicts.elsewhere(found.elsewhere):

@@ -111,6 +111,15 @@ class Remote:
         url = urljoin(self._url(repository, ""), f"/plugins/{repository}{joint}{target}")
         return self._ask("GET", url, _pulling(repository), {"Accept": "application/json"})
 
+    def urls(self, method: str, repository: str, target: str | Digest, rest: str = "") -> Answer:
+        """What the registry answers about URLs of a tag or a digest that need no login, not yet read.
+
+        `rest` is what follows in the URL. Only ours have such.
+        """
+        joint = "@" if isinstance(target, Digest) else ":"
+        url = urljoin(self._url(repository, ""), f"/plugins/{repository}{joint}{target}/urls{rest}")
+        return self._ask(method, url, _pulling(repository), {"Accept": "application/json"})
+
     def blob(self, repository: str, descriptor: Descriptor) -> Iterator[bytes]:
         """A blob in pieces; a size or digest other than the descriptor's is an error at the last piece."""
         name = f"{self.host}/{repository}@{descriptor.digest}"

@@ -13,6 +13,7 @@ from registry.access import credentials, robots
 from registry.access.credentials import Bearer, CredentialUnreadable, Password
 from registry.access.identities import Identity, RobotExpired
 from registry.access.principal import Principal, is_name
+from registry.access.robots import Robot
 from registry.access.slowness import LONGEST, Slowness
 from registry.access.tokens import Claims, TokenInvalid, Tokens
 from registry.login.audiences import Audiences
@@ -55,6 +56,11 @@ class Door:
         self._right: _Remembered[Identity] = _Remembered(clock)
         self._read: _Remembered[Claims] = _Remembered(clock)
         self._under_way: dict[bytes, asyncio.Task[Identity]] = {}
+
+    @property
+    def robots(self) -> Sequence[Robot]:
+        """The robots of the settings, which may expire."""
+        return self._users.robots
 
     async def enter(self, shown: Sequence[bytes], address: str, *, late: bool = False) -> Principal:
         """Who asks, by the values of `Authorization` and the address of the connection.

@@ -23,14 +23,14 @@ class UserFile:
     """Everybody who is known: those of the file, if there is one, and the robots that are given.
 
     Raises OSError where the file cannot be read at first. When it cannot be read later, those who were in it
-    stay: to shut somebody out, take the line away.
+    stay: to shut somebody out, take the line away. `robots` are those that were given.
     """
 
     def __init__(self, path: Path | None, robots: Sequence[Robot] = ()) -> None:
         self._path = path
-        self._robots = robots
+        self.robots = tuple(robots)
         self._seen: _Stat | None = None
-        self._known = Identities(htpasswd.parse(""), robots)
+        self._known = Identities(htpasswd.parse(""), self.robots)
         if path is not None:
             self._read(path, _stat(path))
 
@@ -58,7 +58,7 @@ class UserFile:
         for problem in users.problems:
             _log.error("%s, %s", path, problem)
         # Seen before it was read: what changes meanwhile is read again.
-        self._seen, self._known = seen, Identities(users, self._robots)
+        self._seen, self._known = seen, Identities(users, self.robots)
 
 
 def _stat(path: Path) -> _Stat:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 from starlette.responses import Response
 
@@ -10,7 +11,7 @@ from registry.api.call import Call
 from registry.apply import reading, resources
 from registry.apply.options import KINDS, OptionInvalid, Options
 from registry.apply.pin import Pin
-from registry.plugins import find
+from registry.plugins import find, urls
 from registry.publish.plugins import Plugin
 from registry.web import pages
 from storage.digest import Digest
@@ -22,23 +23,30 @@ _HEADERS = {
     "Cache-Control": "no-cache",
     "X-Content-Type-Options": "nosniff",
 }
+_SECRET_HEADERS = {**_HEADERS, "Cache-Control": "private, no-store"}
 
 
 def of(kind: str) -> Callable[[Call], Awaitable[Response]]:
     """The resource that answers with YAML of a kind (of `apply.options.KINDS`).
 
     Its parameters are the options of `sidecargo yaml`. It raises ManifestInvalid for a plugin that does
-    not load where the YAML is for, and ParameterInvalid for an option that is wrong.
+    not load where the YAML is for, and ParameterInvalid for an option that is wrong; where what is for some
+    only is to be downloaded, as `urls.given` does.
     """
 
     async def get(call: Call) -> Response:
         options = _options(call, kind)
         stored, _, plugin = await find.plugin(call)
         pin = _pin(call, *_pinned(call, kind, plugin, options))
+        headers = _HEADERS
         if resources.is_downloaded(kind, options):
             await _must_serve(call, stored, plugin)
+            url = await urls.given(call, pin.image)
+            if url is not None:
+                pin = replace(pin, capability=urls.written(call, pin.image, url))
+                headers = _SECRET_HEADERS
         said = resources.render(kind, pin, options)
-        return Response(said, headers=_HEADERS, media_type="application/yaml")
+        return Response(said, headers=headers, media_type="application/yaml")
 
     return get
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from dataclasses import replace
 from functools import partial
 
 from starlette.responses import Response
@@ -10,8 +11,10 @@ from starlette.responses import Response
 from registry.api.call import Call
 from registry.api.content import Content
 from registry.hot.cache import EVERYBODY
-from registry.plugins import find
+from registry.plugins import find as finding
+from registry.publish.plugins import Plugin
 from storage.digest import Digest
+from storage.driver import Witness
 from storage.errors import ManifestUnknown
 
 _FOREVER = "max-age=31536000, immutable"
@@ -19,20 +22,48 @@ _FOREVER = "max-age=31536000, immutable"
 
 async def get(call: Call) -> Response:
     """The module in the image; raises ManifestUnknown where the image holds none."""
-    stored, witness, plugin = await find.plugin(call)
-    if plugin.module is None:
-        problem = plugin.findings.problems[0].about(find.named(call))
-        raise ManifestUnknown(f"the image holds no module: {problem.message}", fix=problem.fix)
-    if not await call.services.examiner.has_module(call.repository, stored, plugin):
-        raise find.missing(call, stored)
+    plugin, module, witness = await find(call)
+    by_url = "capability" in call.request.path_params
+    if by_url:
+        call, witness = _by_url(call, witness)
     # A cache on the way shows to all what is public.
-    whose = "public" if call.audience == EVERYBODY else "private"
+    whose = "public" if call.audience == EVERYBODY and not by_url else "private"
     by_digest = isinstance(call.reference(), Digest)
     headers = {
         "Content-Type": "application/wasm",
         "Accept-Ranges": "bytes",
-        "Cache-Control": f"{whose}, {_FOREVER}" if by_digest else "no-cache",
-        "Repr-Digest": f"sha-256=:{base64.b64encode(bytes.fromhex(plugin.module.hex)).decode()}:",
+        "Cache-Control": f"{whose}, {_FOREVER}"
+        if by_digest
+        else "private, no-cache"
+        if by_url
+        else "no-cache",
+        "Repr-Digest": f"sha-256=:{base64.b64encode(bytes.fromhex(module.hex)).decode()}:",
     }
-    read = partial(call.repository.derived.read_bytes, plugin.module)
-    return await Content(plugin.module, plugin.size, read, witness, headers).answer(call)
+    if by_url:
+        headers["Referrer-Policy"] = "no-referrer"
+    read = partial(call.repository.derived.read_bytes, module)
+    return await Content(module, plugin.size, read, witness, headers).answer(call)
+
+
+async def find(call: Call) -> tuple[Plugin, Digest, Witness | None]:
+    """The plugin that the path names and its module, which is here; raises ManifestUnknown."""
+    stored, witness, plugin = await finding.plugin(call)
+    if plugin.module is None:
+        problem = plugin.findings.problems[0].about(finding.named(call))
+        raise ManifestUnknown(f"the image holds no module: {problem.message}", fix=problem.fix)
+    if not await call.services.examiner.has_module(call.repository, stored, plugin):
+        raise finding.missing(call, stored)
+    return plugin, plugin.module, witness
+
+
+def _by_url(call: Call, witness: Witness | None) -> tuple[Call, Witness | None]:
+    """For whom, and by what witness, the answer to a capability URL is remembered.
+
+    Who has the path has the right, for as long as the URL counts; one that ends is not for the hot path,
+    which knows no time. What only looks like one, and is answered as without it, is not remembered.
+    """
+    if call.given is None or witness is None:
+        return call, None
+    url, given = call.given
+    audience = EVERYBODY if url.ends is None else f"url {url.id}"
+    return replace(call, audience=audience), replace(witness, beside=(*witness.beside, given))

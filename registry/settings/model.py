@@ -221,11 +221,18 @@ class TokenFlow(Section):
         return self.enabled or self.key is not None
 
 
+class UrlKeys(Section):
+    """URLs of modules that need no login, for what downloads without one."""
+
+    keys: Keys = ()
+
+
 class Access(Section):
     """Who is known, and who may do what."""
 
     htpasswd: Annotated[str, AfterValidator(values.file)] | None = None
     tokens: TokenFlow = TokenFlow()
+    urls: UrlKeys = UrlKeys()
     robots: tuple[RobotSettings, ...] = ()
     rules: tuple[AccessRule, ...] = ()
 

@@ -15,7 +15,7 @@ from storage.errors import DigestInvalid, NameInvalid
 
 _UPLOAD = re.compile(r"sha(?:256|512)-[0-9a-f]{32}\.[0-9a-f]{16}")
 
-SINGLE = (paths.FORMAT, paths.COLLECTED, paths.CHECKED)
+SINGLE = (paths.FORMAT, paths.COLLECTED, paths.CHECKED, paths.ANNOUNCED)
 """The objects at the root."""
 
 FOLDERS = (
@@ -24,6 +24,7 @@ FOLDERS = (
     paths.REPOSITORIES,
     paths.UPLOADS,
     paths.REFUSALS,
+    paths.URLS,
 )
 """The folders at the root in which every object is a place."""
 
@@ -89,7 +90,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Other:
-    """An object of which nothing more need be known: an upload, a refusal, an index's child, the format."""
+    """An object of which nothing more need be known: an upload, a refusal, URLs, an index's child, a time."""
 
 
 Place = Bytes | Link | ManifestAt | Tag | Row | DerivedFrom | Entry | Other
@@ -114,10 +115,11 @@ def _read(key: str) -> Place | None:
     if top == paths.CATALOG:
         repository = names.repository(paths.catalog_repository(rest))
         return Entry(repository) if paths.catalog(repository) == key else None
-    if top == paths.REFUSALS:
+    if top in (paths.REFUSALS, paths.URLS):
         folder, _, reference = rest.partition("/")
         repository = names.repository(paths.catalog_repository(folder))
-        made = reference and "/" not in reference and paths.refusal(repository, reference) == key
+        build = paths.refusal if top == paths.REFUSALS else paths.url
+        made = reference and "/" not in reference and build(repository, reference) == key
         return Other() if made else None
     return _owned(key)
 

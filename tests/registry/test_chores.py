@@ -1,12 +1,16 @@
 import asyncio
 import logging
+import math
 import os
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from registry import chores
+from registry.access.expiry import DAY
+from registry.access.robots import Robot
 from registry.chores import Chore
 from registry.hot.cache import HotCache
 from registry.metrics import SHARED_FOLDER, CollectionMetrics, Metrics
@@ -18,6 +22,7 @@ from storage.errors import StoreUnavailable
 from storage.store import Store
 from tests.storage.content import image, put, put_blob
 from tests.storage.gc.scene import aged, older
+from tests.storage.unsteady import Clock, Unsteady
 
 
 async def test_chores_are_done_while_they_are_under_way_and_not_after() -> None:
@@ -133,6 +138,68 @@ async def test_what_cannot_be_collected_does_not_end_the_chore(
     told, failed = caplog.messages
     assert told == "of team/a nothing was collected: it has a manifest or a tag that cannot be read"
     assert failed.startswith("garbage was not collected: the temporary file of garbage collection")
+
+
+def expirations(metrics: Metrics) -> dict[str, float]:
+    lines = [line.rsplit(" ", 1) for line in metrics.text().decode().splitlines()]
+    return {
+        name.partition("{")[2].rstrip("}"): float(value)
+        for name, value in lines
+        if name.startswith("sidecargo_expires_timestamp_seconds{")
+    }
+
+
+async def test_what_expires_is_announced_once_a_step(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    driver, metrics, clock = DiskDriver(tmp_path), Metrics(HotCache(0)), Clock()
+    clock.now = begun = 20_000 * DAY
+    robots = [Robot("mesh", (), datetime.fromtimestamp(begun + 40 * DAY, UTC).date()), Robot("other", ())]
+    given = Store(driver, upload_limit=1).urls("team/a")
+    url = await given.give("v1", by="user:a", now=begun, ends=begun + 8 * DAY)
+    late = await given.give("v1", by="user:a", now=begun, ends=begun + 90 * DAY)
+    await given.give("v1", by="user:a", now=begun)
+    days: dict[int, list[str]] = {}
+    for hour in range(0, 50 * 24, 6):
+        clock.now = begun + hour * 3600
+        for _ in range(2):  # as another server does, too
+            await chores.announce(driver, robots, metrics.endings, clock)
+        days.setdefault(hour // 24, []).extend(caplog.messages)
+        caplog.clear()
+        if hour == 0:
+            assert expirations(metrics) == {
+                'kind="robot",name="mesh"': begun + 40 * DAY,
+                'kind="url",name="team/a"': begun + 8 * DAY,
+            }
+    said = {day: messages for day, messages in days.items() if messages}
+    name = f"the url {url.id} of team/a:v1"
+    assert {day: [text.partition(" on ")[0] for text in texts] for day, texts in said.items()} == {
+        0: [f"{name} expires"],
+        1: [f"{name} expires"],
+        7: [f"{name} expires"],
+        8: [f"{name} expired"],
+        10: ["the robot mesh expires"],
+        33: ["the robot mesh expires"],
+        39: ["the robot mesh expires"],
+        40: ["the robot mesh expired"],
+    }
+    assert said[33][0].endswith(", within 7 days")
+    assert expirations(metrics)['kind="url",name="team/a"'] == begun + 90 * DAY
+    assert [one.id for one in await given.of("v1") if one.ends] == [late.id], "what is over for long is gone"
+    await given.revoke("v1")
+    await chores.announce(driver, robots, metrics.endings, clock)
+    assert math.isnan(expirations(metrics)['kind="url",name="team/a"'])
+
+
+async def test_a_store_that_fails_announces_nothing_and_ends_no_chore(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = Unsteady(DiskDriver(tmp_path))
+    store.down = True
+    await chores.announcing(store.driver, [], Metrics(HotCache(0)).endings).do()
+    (said,) = caplog.messages
+    assert said.startswith("what expires was not looked at: ")
 
 
 async def test_a_collection_is_counted(garbage: DiskDriver, tmp_path: Path) -> None:

@@ -11,7 +11,16 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from pydantic import SecretStr
 
 from registry import keyring
-from registry.keyring import ring, rotate, signing_key, token_key, verification, verifying, write_new
+from registry.keyring import (
+    ring,
+    rotate,
+    signing_key,
+    token_key,
+    url_keys,
+    verification,
+    verifying,
+    write_new,
+)
 from registry.settings import Settings, values
 from registry.settings.model import Signing
 from registry.signing import keys
@@ -55,6 +64,21 @@ def test_tokens_have_a_key_of_their_own(tmp_path: Path) -> None:
         with pytest.raises(StoreUnavailable) as refusal:
             token_key(named, root)
         assert said in str(refusal.value)
+
+
+def test_urls_have_keys_of_their_own(tmp_path: Path) -> None:
+    (key,) = url_keys([], tmp_path)
+    made = tmp_path / "private" / "urls.key"
+    assert key == made.read_bytes() != token_key(None, tmp_path)
+    assert url_keys([], tmp_path) == [key]
+    assert mode(made) == 0o600
+    assert url_keys([], None) == []
+    named = [str(tmp_path / name) for name in ("a", "b")]
+    for name in named:
+        write_new(Path(name))
+    assert url_keys(named, tmp_path) == [Path(name).read_bytes() for name in named]
+    with pytest.raises(StoreUnavailable, match=r"the key of access\.urls .* cannot be read"):
+        url_keys([*named, str(tmp_path / "none")], tmp_path)
 
 
 def test_processes_that_start_at_once_have_the_same(tmp_path: Path) -> None:

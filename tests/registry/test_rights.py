@@ -58,6 +58,7 @@ def paths(row: Route, name: str) -> list[str]:
     layer = B.manifest["layers"][0]["digest"]
     digest = layer if "/blobs/" in row.path else B.digest
     words = {"repository": name, "digest": digest, "tag": "v1", "upload": "sha256-" + "0" * 32, "file": "x"}
+    words |= {"capability": "scu_" + "0" * 16 + "_" + "A" * 43, "url": "0" * 16}
     plain = row.path.replace(":rest", "")
     references = ("v1", B.digest) if "{reference}" in plain else ("",)
     return [plain.format_map({**words, "reference": reference}) for reference in references]
@@ -128,7 +129,8 @@ def may(principal: str, row: Route, name: str) -> bool:
         return bool(principal)
     if not name and row.right is Right.PULL:
         return ORACLE.may_list(asker)
-    return ORACLE.allow(asker, row.right, name or None)
+    rights = [right for right in (row.right, row.or_right) if right]
+    return any(ORACLE.allow(asker, right, name or None) for right in rights)
 
 
 def is_there(row: Route) -> bool:

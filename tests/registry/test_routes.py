@@ -8,11 +8,14 @@ from tests.real.tools import ROOT
 from tests.registry.talk import Connection, Registry
 
 METHODS = ("GET", "HEAD", "PUT", "POST", "PATCH", "DELETE", "OPTIONS")
-NAMED = ("repository", "reference", "tag", "digest", "upload", "file")
+NAMED = ("repository", "reference", "tag", "digest", "upload", "file", "capability", "url")
+CAPABILITY = "scu_" + "0" * 16 + "_" + "A" * 43
 JUNK = {
-    "words": dict(zip(NAMED, ("no/such", "v1", "v1", "sha256:" + "1" * 64, "x", "a.yaml"), strict=True)),
-    "wrong": dict(zip(NAMED, ("NO//such", "-", "-", "sha256:", "%00", "%00"), strict=True)),
-    "up": dict(zip(NAMED, ("a/../b", "..", "..", "..", "..", ".."), strict=True)),
+    "words": dict(
+        zip(NAMED, ("no/such", "v1", "v1", "sha256:" + "1" * 64, "x", "a.yaml", CAPABILITY, "0"), strict=True)
+    ),
+    "wrong": dict(zip(NAMED, ("NO//such", "-", "-", "sha256:", "%00", "%00", "%00", "%00"), strict=True)),
+    "up": dict(zip(NAMED, ("a/../b", "..", "..", "..", "..", "..", "..", ".."), strict=True)),
     "stars": dict.fromkeys(NAMED, "*"),
     "long": dict.fromkeys(NAMED, "a" * 5000),
 }
@@ -25,6 +28,12 @@ def test_every_row_has_a_right(row: Route) -> None:
     named = "{repository:rest}" in row.path
     if row.right is Right.OPEN:
         assert not named, "what shows something of a repository is not open"
+    if "/urls" in row.path:
+        # Who may pull may have one without a login, who looks after the repository ends them.
+        assert row.right is (Right.PULL if row.methods == "POST" else Right.PUSH)
+        assert row.or_right is (None if row.methods == "POST" else Right.ADMIN)
+        return
+    assert row.or_right is None
     if row.methods == "DELETE" and "/uploads/" not in row.path:
         assert row.right is Right.DELETE
     elif row.methods != "GET" and row.path != "/token":

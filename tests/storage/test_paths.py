@@ -21,6 +21,8 @@ KEYS = {
     "upload": paths.upload("a/b", "sha256-0123"),
     "refusals": paths.refusals("a/b"),
     "refusal": paths.refusal("a/b", "v1"),
+    "urls": paths.urls("a/b"),
+    "url": paths.url("a/b", "v1"),
     "blob_link": paths.blob_link("a/b", DIGEST),
     "unlinked": paths.unlinked("a/b", DIGEST),
     "manifests": paths.manifests("a/b", "sha256"),
@@ -36,7 +38,16 @@ KEYS = {
     "trash": paths.trash(paths.tag("a/b", "v1")),
     "damaged": paths.damaged(paths.tag("a/b", "v1")),
 }
-FOLDERS = ("blob_folders", "manifests", "tags", "referrers", "parents", "refusals", "repository_folder")
+FOLDERS = (
+    "blob_folders",
+    "manifests",
+    "tags",
+    "referrers",
+    "parents",
+    "refusals",
+    "urls",
+    "repository_folder",
+)
 REPOSITORIES = ["a", "a/b", "a/tags", "a/tags/b", "a/blobs", "a-b", "a.b", "a_b", "a/manifests/v1"]
 
 COMPONENT = r"[a-z0-9]{1,3}(?:(?:\.|_|__|-{1,2})[a-z0-9]{1,2}){0,2}"
@@ -65,6 +76,7 @@ def test_the_drawing_has_every_key_once() -> None:
         paths.FORMAT,
         paths.COLLECTED,
         paths.CHECKED,
+        paths.ANNOUNCED,
     ]
     shown = drawn()
     met = {key: [line for line, pattern in shown.items() if pattern.fullmatch(key)] for key in objects}
@@ -91,6 +103,8 @@ def test_the_keys_are_as_written_here() -> None:
         "upload": "uploads/sha256-0123.c14cddc033f64b9d",
         "refusals": "refusals/a.b",
         "refusal": "refusals/a.b/v1",
+        "urls": "urls/a.b",
+        "url": "urls/a.b/v1",
         "blob_link": f"repositories/a/b/_blobs/sha256/{one}",
         "unlinked": f"repositories/a/b/_unlinked/sha256/{one}",
         "manifests": "repositories/a/b/_manifests/sha256",

@@ -13,3 +13,10 @@ def test_urls() -> None:
 def test_what_the_reader_knows_it_by() -> None:
     assert PIN.shown == "plugins.example.com/team/wasm:v1"
     assert replace(PIN, tag="").shown == PIN.name
+
+
+def test_a_url_that_needs_no_login_is_not_shown() -> None:
+    private = replace(PIN, capability="scu_x")
+    assert private.url == f"https://plugins.example.com/plugins/team/wasm@{PIN.image}/scu_x/plugin.wasm"
+    assert "scu_x" not in repr(private)
+    assert (private.name, private.oci) == (PIN.name, PIN.oci)

@@ -25,7 +25,10 @@ PLACES = [
     (paths.refusal("a/b", str(ONE)), Other()),
     (paths.FORMAT, Other()),
     (paths.COLLECTED, Other()),
+    (paths.url("a/b", "v1"), Other()),
+    (paths.url("a/b", str(ONE)), Other()),
     (paths.CHECKED, Other()),
+    (paths.ANNOUNCED, Other()),
 ]
 
 STRAYS = [
@@ -51,6 +54,9 @@ STRAYS = [
     "refusals/a",
     "refusals/a/",
     "refusals/a/v1/x",
+    "urls/a",
+    "urls/a/v1/x",
+    "urls/A/v1",
     "repositories/a",
     "repositories/a/b",
     f"repositories/a/_blobs/{ONE.hex}",
