@@ -16,15 +16,18 @@ from typing import BinaryIO, cast
 from urllib.parse import urlsplit
 
 from starlette.applications import Starlette
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from registry import choke, chores, keyring, logs, storages, warnings, workers
 from registry.access.capabilities import Capabilities, CapabilityKeyInvalid
+from registry.access.proxies import Proxies
 from registry.access.seal import Seal
 from registry.access.tokens import TokenKeyInvalid, Tokens
 from registry.api import errors
 from registry.api.bodies import Bodies
 from registry.api.call import Services
+from registry.audit import sink
+from registry.audit.record import Audit, Record, silent
+from registry.certificate import Certificate, CertificateInvalid
 from registry.chores import Chore
 from registry.hot.cache import EVERYBODY, HotCache
 from registry.hot.flights import Flights
@@ -33,6 +36,7 @@ from registry.hot.protocol import hot_protocol
 from registry.login.audiences import Audiences
 from registry.login.challenges import Challenges
 from registry.login.door import Door
+from registry.login.origins import Origins
 from registry.login.userfile import UserFile
 from registry.metrics import SHARED_FOLDER, Metrics
 from registry.publish.examiner import Examiner
@@ -43,8 +47,9 @@ from registry.publish.signatures import Signer
 from registry.publish.verifier import Verifier
 from registry.routes import ROUTES
 from registry.settings import Settings
-from registry.settings.model import Server
+from registry.settings.server import Server
 from registry.signing.keys import KeyInvalid
+from registry.workers import Wired
 from storage.driver import Driver, Peek, Witness
 from storage.errors import StoreError, StoreUnavailable
 from storage.store import Store
@@ -53,6 +58,7 @@ _log = logging.getLogger("sidecargo")
 
 _SWEEP_EVERY = 3600.0
 _COUNT_EVERY = 1.0
+_LOOK_EVERY = 5.0
 
 
 def serve(settings: Settings) -> int:
@@ -60,12 +66,21 @@ def serve(settings: Settings) -> int:
     logs.to_stderr()
     try:
         root = asyncio.run(storages.prepared(settings))
-        keyring.ring(settings.signing, root)
+        ring = keyring.ring(settings.signing, root)
         _door(settings, Audiences(Seal()), root)
         _capabilities(settings, root)
         keyring.verification(settings)
+        _certificate(settings.server)
+        audit = _audit(settings)
         listeners = _listen(settings.server)
-    except (StoreError, KeyInvalid, TokenKeyInvalid, CapabilityKeyInvalid, OSError) as error:
+    except (
+        StoreError,
+        KeyInvalid,
+        TokenKeyInvalid,
+        CapabilityKeyInvalid,
+        CertificateInvalid,
+        OSError,
+    ) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     port = listeners[0].getsockname()[1]
@@ -73,6 +88,7 @@ def serve(settings: Settings) -> int:
     print(_what_next(settings), file=sys.stderr, flush=True)
     for warning in warnings.of(settings.access, settings.server):
         _log.warning("%s", warning)
+    audit(Record("key", "signs", "server", what=ring.signing.key_id))
     # On disk it is beside the content, where it is swept if it is left behind.
     beside = root / "temp" if root else None
     with tempfile.TemporaryDirectory(prefix="metrics-", dir=beside) as counts:
@@ -82,8 +98,8 @@ def serve(settings: Settings) -> int:
     return 0
 
 
-def wire(settings: Settings, supervisor: int | None = None) -> tuple[Starlette, type[HttpToolsProtocol]]:
-    """The application and the protocol in front of it, for a process that leaves with its supervisor."""
+def wire(settings: Settings, supervisor: int | None = None) -> Wired:
+    """What serves, for a process that leaves with its supervisor."""
     logs.to_stderr()
     place = storages.opened(settings)
     store = _store(settings, place.driver)
@@ -95,9 +111,11 @@ def wire(settings: Settings, supervisor: int | None = None) -> tuple[Starlette, 
     signer = Signer(ring, known_as(settings), bundles=settings.signing.bundles)
     examiner = Examiner(inspectors, Foresight(ahead), _spool_in(temp))
     verifier = Verifier(keyring.verification(settings), known_as(settings))
-    publisher = Publisher(examiner, signer, settings.policy, verifier)
+    audit = _audit(settings)
+    certificate = _certificate(settings.server)
+    publisher = Publisher(examiner, signer, settings.policy, verifier, audit)
     seen = Audiences(Seal())
-    door = _door(settings, seen, place.folder)
+    door = _door(settings, seen, place.folder, audit)
     services = Services(
         rules=settings.access.rights,
         door=door,
@@ -116,6 +134,9 @@ def wire(settings: Settings, supervisor: int | None = None) -> tuple[Starlette, 
         verifier=verifier,
         remembered=place.remembered,
         locates=place.locates,
+        origins=Origins(Proxies(settings.server.trusted_proxies)),
+        audit=audit,
+        certificates=lambda: [certificate.ending] if certificate else [],
     )
     age = settings.timeouts.uploads.total_seconds()
     beside = [
@@ -126,6 +147,8 @@ def wire(settings: Settings, supervisor: int | None = None) -> tuple[Starlette, 
     ]
     if supervisor is not None:
         beside.append(Chore(_COUNT_EVERY, partial(workers.leave_with, supervisor)))
+    if certificate is not None:
+        beside.append(Chore(_LOOK_EVERY, partial(chores.renew, certificate, metrics.endings)))
     to_close = (publisher.close, inspectors.close, ahead.close, door.close, place.close)
     app = Starlette(
         routes=choke.guarded(ROUTES, services),
@@ -141,7 +164,8 @@ def wire(settings: Settings, supervisor: int | None = None) -> tuple[Starlette, 
     )
     # Who is known to nobody is not told from others by what is shown.
     identify = (lambda _: EVERYBODY) if door.is_open else seen.identify
-    return app, hot_protocol(cache, place.peek, identify, patience, seen.seal)
+    protocol = hot_protocol(cache, place.peek, identify, patience, seen.seal)
+    return Wired(app, protocol, certificate.context if certificate else None)
 
 
 @contextlib.asynccontextmanager
@@ -181,10 +205,29 @@ def known_as(settings: Settings) -> str:
 
 def known_url(settings: Settings) -> str:
     """The URL under which the registry is known from outside."""
-    return settings.server.public_url or f"http://{known_as(settings)}"
+    scheme = "https" if settings.server.tls.is_on else "http"
+    return settings.server.public_url or f"{scheme}://{known_as(settings)}"
 
 
-def _door(settings: Settings, seen: Audiences, root: Path | None) -> Door:
+def _certificate(server: Server) -> Certificate | None:
+    """What is served by TLS, if that is set; raises CertificateInvalid."""
+    certificate, key = server.tls.certificate, server.tls.key
+    return Certificate(Path(certificate), Path(key)) if certificate and key else None
+
+
+def _audit(settings: Settings) -> Audit:
+    """Raises StoreUnavailable for a file that cannot be written."""
+    audit = settings.audit
+    try:
+        return sink.opened(audit.file, audit.size, audit.keep)
+    except OSError as error:
+        raise StoreUnavailable(
+            f"audit.file {audit.file} cannot be written: {error.strerror or error}.",
+            fix='Make its folder and let this user write there, or write audit: {file: "-"} for stdout.',
+        ) from None
+
+
+def _door(settings: Settings, seen: Audiences, root: Path | None, audit: Audit = silent) -> Door:
     """Raises StoreUnavailable for a file that cannot be read, TokenKeyInvalid for a key that is none."""
     access = settings.access
     try:
@@ -199,7 +242,7 @@ def _door(settings: Settings, seen: Audiences, root: Path | None) -> Door:
         key = keyring.token_key(access.tokens.key, root)
         lifetime = access.tokens.lifetime.total_seconds()
         tokens = Tokens(key, known_url(settings), known_as(settings), lifetime)
-    return Door(users, seen, tokens, is_open=not access.is_used)
+    return Door(users, seen, tokens, is_open=not access.is_used, audit=audit)
 
 
 def _capabilities(settings: Settings, root: Path | None) -> Capabilities:

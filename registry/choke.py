@@ -17,8 +17,10 @@ from registry.access.rights import Right
 from registry.access.rules import Rules
 from registry.api import errors
 from registry.api.call import Call, Services
+from registry.audit.record import Origin, Record
 from registry.hot.cache import EVERYBODY
-from registry.login import audiences
+from registry.login import audiences, origins
+from registry.login.origins import REQUEST_ID
 from registry.routes import Route
 from storage.driver import Witness
 from storage.errors import (
@@ -33,7 +35,7 @@ from storage.store import Store
 from storage.urls import Url
 
 _READING = ("GET", "HEAD")
-_FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip", "via")
+_ERRORS = 400
 
 
 class _Rest(Convertor[str]):
@@ -64,8 +66,10 @@ def _endpoint(rows: Mapping[str, Route], services: Services) -> Callable[[Reques
         row = rows.get(request.method) or rows["GET"]  # the router lets HEAD in where GET is
         count = partial(services.metrics.requests.labels, request.method, row.path)
         call = None
+        origin = services.origins.of(request)
+        request.scope["scheme"] = services.origins.scheme(request)
         try:
-            call = await _admitted(row, services, request)
+            call = await _admitted(row, services, request, origin)
             response = await row.resource(call)
         except Unauthorized as error:
             response = errors.answer(_challenged(row, services, request, error))
@@ -78,12 +82,15 @@ def _endpoint(rows: Mapping[str, Route], services: Services) -> Callable[[Reques
             count(500).inc()
             raise
         count(response.status_code).inc()
+        # What only reads and succeeds has none: it may be answered from memory, the same for all.
+        if request.method not in _READING or response.status_code >= _ERRORS:
+            response.headers[REQUEST_ID] = origin.request
         return response
 
     return endpoint
 
 
-async def _admitted(row: Route, services: Services, request: Request) -> Call:
+async def _admitted(row: Route, services: Services, request: Request, origin: Origin) -> Call:
     """The request as a call.
 
     Raises NameInvalid, Unauthorized, and what `_refusal` says where the principal lacks the right; all of it
@@ -95,9 +102,8 @@ async def _admitted(row: Route, services: Services, request: Request) -> Call:
     store = services.pulls if request.method in _READING else services.store
     repository = store.repository(name) if name is not None else None
     shown = [value for field, value in request.scope["headers"] if field == b"authorization"]
-    peer = request.client.host if request.client else ""
-    principal = await services.door.enter(shown, peer, late="upload" in request.path_params)
-    principal = replace(principal, address=_address(request))
+    principal = await services.door.enter(shown, origin, late="upload" in request.path_params)
+    principal = replace(principal, address=origins.direct(request))
     rules = services.rules
     given = await _given(services, store, request)
     if name is None and row.right is Right.PULL:
@@ -106,10 +112,13 @@ async def _admitted(row: Route, services: Services, request: Request) -> Call:
         rights = (row.right,) if row.or_right is None else (row.right, row.or_right)
         allowed = given is not None or any(rules.allow(principal, right, name) for right in rights)
     if not allowed:
-        raise _refusal(rules, principal, row.right, name)
+        refusal = _refusal(rules, principal, row.right, name)
+        if _is_denied(refusal, request):
+            services.audit(_denied(refusal, principal, request, origin, name))
+        raise refusal
     open_to_all = not rules.given if name is None else rules.all_may(Right.PULL, name)
     audience = EVERYBODY if open_to_all else audiences.of(principal)
-    return Call(request, services, principal, repository, audience, given)
+    return Call(request, services, principal, repository, audience, origin, given)
 
 
 async def _given(services: Services, store: Store, request: Request) -> tuple[Url, Witness] | None:
@@ -148,6 +157,19 @@ def _refusal(rules: Rules, principal: Principal, right: Right, name: str | None)
     return NameUnknown(f"{name} is not here, or {principal} may not see it.")
 
 
+def _is_denied(refusal: RegistryError, request: Request) -> bool:
+    """Whether somebody was told no. Who reads without a login, or with another token, is asked for it."""
+    return not isinstance(refusal, Unauthorized) or (request.method not in _READING and not refusal.reason)
+
+
+def _denied(
+    refusal: RegistryError, principal: Principal, request: Request, origin: Origin, name: str | None
+) -> Record:
+    asked = f"{request.method} {request.scope['path']}"
+    code = refusal.code.lower().replace("_", "-")
+    return Record("denied", "denied", str(principal), origin, name or "", problems=(code,), asked=asked)
+
+
 def _insufficient(principal: Principal) -> str:
     return "" if principal.scopes is None else "insufficient_scope"
 
@@ -172,13 +194,6 @@ def _last(call: Call, error: RegistryError) -> Response | None:
     response = Response(found[1])
     response.raw_headers = found[0]
     return response
-
-
-def _address(request: Request) -> str:
-    """Where the request comes from; "" where a proxy on the way says that it is not the connection's peer."""
-    if any(name in request.headers for name in _FORWARDED) or request.client is None:
-        return ""
-    return request.client.host
 
 
 def _refuse_encoded(path: bytes) -> None:

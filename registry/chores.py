@@ -17,6 +17,7 @@ from typing import Any
 from registry.access import expiry
 from registry.access.expiry import Ending
 from registry.access.robots import Robot
+from registry.certificate import Certificate
 from registry.metrics import SHARED_FOLDER, CollectionMetrics, EndingMetrics, Metrics
 from registry.settings import Settings
 from storage import paths, turn, urls
@@ -115,6 +116,12 @@ async def collect(driver: Driver, collector: Collector, interval: float, counts:
     )
     for name in done.damaged[:_DAMAGED_NAMED]:
         _log.warning("of %s nothing was collected: it has a manifest or a tag that cannot be read", name)
+
+
+async def renew(certificate: Certificate, metrics: EndingMetrics) -> None:
+    """Serve the certificate that its files have now."""
+    await asyncio.to_thread(certificate.look)
+    metrics.note_certificate(certificate.ending.name, certificate.ending.at)
 
 
 def announcing(driver: Driver, robots: Sequence[Robot], metrics: EndingMetrics) -> Chore:

@@ -137,15 +137,19 @@ class EndingMetrics:
     def __init__(self, registry: CollectorRegistry) -> None:
         self._at = Gauge(
             "sidecargo_expires_timestamp_seconds",
-            "When a robot expires, or the next capability URL of a repository, in Unix seconds.",
+            "When the certificate or a robot expires, or a repository's next URL, in Unix seconds.",
             ["kind", "name"],
             registry=registry,
             multiprocess_mode="livemostrecent",
         )
         self._noted: set[tuple[str, str]] = set()
 
+    def note_certificate(self, name: str, ends: float) -> None:
+        """The certificate that is served ends then, in Unix seconds."""
+        self._at.labels("certificate", name).set(ends)
+
     def note(self, nearest: Mapping[tuple[str, str], float]) -> None:
-        """These expire, by kind and name; what was noted before and is not among them does not any more."""
+        """These expire, by kind and name; what was noted so before and is missing does not any more."""
         for kind, name in self._noted - set(nearest):
             # Counts that workers share cannot be taken back.
             self._at.labels(kind, name).set(math.nan)

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 from registry.access.principal import ANONYMOUS
-from registry.settings.model import Access, Server
+from registry.settings.model import Access
+from registry.settings.server import Server
 
 
 def of(access: Access, server: Server) -> Iterator[str]:
@@ -30,6 +31,11 @@ def of(access: Access, server: Server) -> Iterator[str]:
         yield (
             f"server.public_url is {server.public_url or 'missing'}: istio-agent logs in only where "
             "that has the DNS name of a host, as in https://plugins.example.com."
+        )
+    if _has_a_name(server.public_url) and urlsplit(server.public_url).scheme == "http":
+        yield (
+            f"server.public_url is {server.public_url}: clients send passwords there for everybody to read. "
+            "Set server.tls, or end TLS in a proxy, and write https."
         )
     if access.tokens.is_on and server.public_url is None:
         yield "clients are sent for tokens to this machine's own address: set server.public_url."

@@ -7,9 +7,11 @@ import logging
 import os
 import signal
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import partial
 from types import FrameType
 from typing import Any
@@ -44,7 +46,17 @@ _log = logging.getLogger("sidecargo.server")
 
 _KEEP_ALIVE_SECONDS = 120  # longer than Go's clients keep an idle connection (90 s): they close first
 
-Wire = Callable[[Any, int | None], tuple[Starlette, type[HttpToolsProtocol]]]
+
+@dataclass(frozen=True, slots=True)
+class Wired:
+    """What a process serves with: the application, the protocol in front of it, and TLS where that is set."""
+
+    app: Starlette
+    protocol: type[HttpToolsProtocol]
+    tls: ssl.SSLContext | None = None
+
+
+Wire = Callable[[Any, int | None], Wired]
 """From settings and the supervisor's process, if there is one, to what serves."""
 
 
@@ -60,6 +72,8 @@ class Worker(uvicorn.Config):
             log_config=None,
             access_log=False,
             server_header=False,
+            # Whatever somebody pushed is what its type says, and no page or script.
+            headers=[("X-Content-Type-Options", "nosniff")],
             proxy_headers=False,
             ws="none",
             backlog=BACKLOG,
@@ -75,7 +89,10 @@ class Worker(uvicorn.Config):
         """Make the application and its protocol, in the process that serves."""
         heap.give_back_large_blocks()
         _end_in_time()
-        self.app, self.http = self._wire(self._settings, self._supervisor)
+        wired = self._wire(self._settings, self._supervisor)
+        self.app, self.http = wired.app, wired.protocol
+        if (context := wired.tls) is not None:
+            self.ssl_context_factory = lambda *_: context
         super().load()
 
 

@@ -22,13 +22,14 @@ FLOORS = {
     "storage.urls storage.turn storage.store storage.fsck storage.attached storage.trash storage.gc "
     "storage.formats storage.kept storage.migration",
     "domain": "registry.verdict registry.wasm registry.consumers registry.signing "
-    "registry.access registry.trial registry.apply",
+    "registry.access registry.trial registry.apply registry.audit",
     "publishing": "registry.publish",
     "artifacts": "registry.console registry.client registry.artifacts",
     "HTTP": "registry.api registry.hot registry.plugins registry.web registry.ops registry.routes "
     "registry.choke registry.metrics registry.login",
-    "composition": "registry.settings registry.storages registry.keyring registry.workers registry.heap "
-    "registry.logs registry.chores registry.warnings registry.app registry.cli registry.__main__",
+    "composition": "registry.settings registry.storages registry.keyring registry.certificate "
+    "registry.workers registry.heap registry.logs registry.chores registry.warnings registry.app "
+    "registry.cli registry.__main__",
 }
 ORDER = list(FLOORS)
 FLOOR_OF = {name: floor for floor, named in FLOORS.items() for name in named.split()}
@@ -39,6 +40,7 @@ ALONE = (
     "registry.access",
     "registry.trial",
     "registry.apply",
+    "registry.audit",
 )
 
 # Libraries that belong to some places: floors or modules.
@@ -51,7 +53,7 @@ PLACES = {
     "jinja2": {"registry.web"},
     "click": {"registry.cli", "registry.console"},
     "bcrypt": {"registry.access"},
-    "cryptography": {"registry.signing"},
+    "cryptography": {"registry.signing", "registry.certificate"},
     "jwt": {"registry.access"},
     "httptools": {"registry.hot"},
     "sqlite3": {"storage.fsck", "storage.gc"},

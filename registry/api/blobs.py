@@ -8,6 +8,7 @@ from starlette.responses import Response
 
 from registry.api.call import Call
 from registry.api.content import Content
+from registry.audit.record import Record
 
 
 async def get(call: Call) -> Response:
@@ -29,5 +30,8 @@ async def get(call: Call) -> Response:
 
 async def delete(call: Call) -> Response:
     """Take the blob from the repository."""
-    await call.repository.blobs.delete(call.digest())
+    digest = call.digest()
+    await call.repository.blobs.delete(digest)
+    who, name = str(call.principal), call.repository.name
+    call.services.audit(Record("delete", "done", who, call.origin, name, digest=str(digest), what="blob"))
     return Response(status_code=202)

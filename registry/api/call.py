@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Hashable
+from collections.abc import AsyncIterator, Callable, Hashable, Iterable
 from dataclasses import dataclass, field
 from typing import Protocol
 from urllib.parse import urlencode
@@ -10,14 +10,18 @@ from urllib.parse import urlencode
 from starlette.requests import Request
 
 from registry.access.capabilities import Capabilities
+from registry.access.expiry import Ending
 from registry.access.principal import Principal
+from registry.access.proxies import Proxies
 from registry.access.rights import Right
 from registry.access.rules import Rules
 from registry.api.bodies import Bodies
+from registry.audit.record import NOWHERE, Audit, Origin, silent
 from registry.hot.cache import EVERYBODY
 from registry.hot.flights import Flights
 from registry.login.challenges import Challenges
 from registry.login.door import Door
+from registry.login.origins import Origins
 from registry.metrics import Metrics
 from registry.publish.examiner import Examiner
 from registry.publish.publisher import Publisher
@@ -73,7 +77,8 @@ class Services:
     what is not signed. `ring` are the keys that sign and signed; `public_url` is how the registry is known
     from outside, "" where that is not said; `capabilities` write and read URLs that need no login;
     `remembered` is the memory in front of a store that has one; `locates` tells where clients fetch large
-    blobs themselves, if they are to.
+    blobs themselves, if they are to. `origins` say where requests come from, `audit` takes down what was
+    done; `certificates` says when what is served by TLS ends.
     """
 
     rules: Rules
@@ -93,14 +98,17 @@ class Services:
     verifier: Verifier = field(default_factory=Verifier)
     remembered: Remembered | None = None
     locates: Locates | None = None
+    origins: Origins = field(default_factory=lambda: Origins(Proxies()))
+    audit: Audit = silent
+    certificates: Callable[[], Iterable[Ending]] = tuple
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
     """One request. The repository of its path is there as a value; its name is well-formed.
 
-    `audience` is for whom its answer may be remembered. `given` is the URL that it came by, if it needs no
-    login, and what makes that true.
+    `audience` is for whom its answer may be remembered, `origin` where it comes from. `given` is the URL that
+    it came by, if it needs no login, and what makes that true.
     """
 
     request: Request
@@ -108,6 +116,7 @@ class Call:
     principal: Principal
     named: Repository | None
     audience: Hashable = EVERYBODY
+    origin: Origin = NOWHERE
     given: tuple[Url, Witness] | None = None
 
     @property
@@ -130,11 +139,6 @@ class Call:
             more = page.more
             after = page.names[-1] if page.names else after
         return Page(tuple(found[:limit]), len(found) > limit)
-
-    @property
-    def peer(self) -> str:
-        """The address that the connection comes from, a proxy's where there is one."""
-        return self.request.client.host if self.request.client else ""
 
     @property
     def path(self) -> bytes:

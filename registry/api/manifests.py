@@ -10,7 +10,7 @@ from registry.api.call import Call
 from registry.api.content import Content
 from registry.api.warnings import warning_headers
 from registry.hot import conditional
-from registry.publish.publisher import Push
+from registry.publish.push import Push
 from registry.publish.tagging import Conditions
 from storage import names
 from storage.digest import Digest
@@ -49,6 +49,7 @@ async def put(call: Call) -> Response:
         tags=_tags(call),
         conditions=_conditions(call),
         by=call.principal.name,
+        origin=call.origin,
         body=await bodies.whole(call.body(), call.content_length() or 0, too_large),
     )
     receipt = await call.services.publisher.push(call.repository, push)
@@ -72,7 +73,7 @@ async def put(call: Call) -> Response:
 async def delete(call: Call) -> Response:
     """Remove a tag; or a manifest, with the tags that name it and the registry's signatures of it."""
     publisher, by = call.services.publisher, call.principal.name
-    await publisher.remove(call.repository, call.reference(), by=by)
+    await publisher.remove(call.repository, call.reference(), by=by, origin=call.origin)
     return Response(status_code=202)
 
 

@@ -49,7 +49,7 @@ async def post(call: Call) -> Response:
     kind = form.get("grant_type", "")
     if kind == "password":
         password = Password(form.get("username", ""), form.get("password", "").encode())
-        identity = await call.services.door.prove(password, call.peer)
+        identity = await call.services.door.prove(password, call.origin)
     elif kind == "refresh_token":
         identity = _refreshing(call, tokens, form.get("refresh_token", ""))
     else:

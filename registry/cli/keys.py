@@ -14,6 +14,7 @@ import click
 
 from registry import keyring, storages
 from registry.cli.config import settings
+from registry.cli.noted import note
 from registry.console.failure import REFUSED, Failure
 from registry.console.terminal import Status
 from registry.keyring import write_new
@@ -122,6 +123,8 @@ def rotate(resume: bool, path: Path | None, storage: str | None, as_json: bool) 
         if not resume and not named and (root := storages.folder(in_force)):
             keyring.rotate(root)
         found = _ring(in_force)
+        if found.signing.key_id != before.signing.key_id:
+            note(in_force, "key", "made", found.signing.key_id)
         if not as_json and found.signing.key_id != before.signing.key_id:
             click.echo(f"signs   {found.signing.key_id}")
             click.echo(f"signed  {before.signing.key_id}")

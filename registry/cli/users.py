@@ -19,6 +19,7 @@ from registry.access.principal import is_name
 from registry.apply import kubernetes, pull_secret
 from registry.apply.pull_secret import Login
 from registry.cli.config import settings
+from registry.cli.noted import note
 from registry.console.failure import REFUSED, Failure
 from registry.settings import Settings
 from storage.files import sync_folder
@@ -91,6 +92,7 @@ def add(
             raise _no_file()
         kept = htpasswd.hashed(_password(password_stdin))
         _change(file, lambda text: userlines.with_password(text, name, kept))
+        note(in_force, "user", "added", f"user:{name}")
         click.echo(f"user:{name} may log in.", err=True)
         return
     shown = _Shown(form, host or _known(in_force), secret_name or f"{name}-pull", namespace)
@@ -99,6 +101,7 @@ def add(
     kept = robots.hashed(secret.encode())
     if file is not None:
         _change(file, lambda text: userlines.with_secret(text, name, kept))
+        note(in_force, "user", "added", f"robot:{name}")
         click.echo(f"robot:{name} may log in; its secret is shown this once:", err=True)
     else:
         click.echo("Write into the settings, then restart the servers:", err=True)
@@ -161,6 +164,7 @@ def remove(name: str, robot: bool, old: bool, named: Path | None, path: Path | N
     if not _change(file, lambda text: userlines.without(text, name, robot=robot, newest_stays=old)):
         what = f"{who} has no older secret" if old else f"{who} is not there"
         raise Failure(f"{what} in {file}.", "See sidecargo users list.")
+    note(in_force, "user", "older-removed" if old else "removed", who)
     click.echo(f"{who}: its older secret is gone." if old else f"{who} is gone.", err=True)
 
 

@@ -20,6 +20,7 @@ from registry.hot.refusal import BODY_SLOW, HEAD_LATE, HOST_AMBIGUOUS, MALFORMED
 
 _PIECE = 64 << 10  # what the parser is given at a time: it may hold that much beyond the head's limit
 _LINE_OVERHEAD = 4  # ": " and CRLF
+_TLS_BUFFER = 64 << 10  # what TLS holds beyond what it has given away, of which it says nothing any more
 
 
 class GuardedProtocol(HttpToolsProtocol):
@@ -51,11 +52,15 @@ class GuardedProtocol(HttpToolsProtocol):
         self._pace = Pace()
         self._stall: Stall | None = None
         self._linger_until: float | None = None
+        self._is_tls = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to watch."""
         super().connection_made(transport)
         self._gentle = _GentleTransport(self, transport)
+        if transport.get_extra_info("sslcontext") is not None:
+            self._is_tls = True
+            transport.set_write_buffer_limits(high=_TLS_BUFFER)
         self._head_since = self.loop.time()
         self.watch.add(self, self.loop)
 
@@ -262,8 +267,15 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def look(self, now: float, elapsed: float) -> None:
         """Judge the connection: at most one thing ends it."""
-        if self.flow.write_paused or self._linger_until is not None or self.transport.is_closing():
+        if self._is_tls and self.transport.is_closing() and not unsent(self.transport):
+            self.transport.abort()  # the peer has all of it, and TLS would wait for a good-bye
+            return
+        is_ending = self._linger_until is not None or self.transport.is_closing()
+        # Writing over TLS is not paused by what waits below it: only the kernel's queue tells of that.
+        if self.flow.write_paused or is_ending or (self._is_tls and unsent(self.transport)):
             self._look_at_writing(now)
+        else:
+            self._stall = None
         if self._deaf or self.transport.is_closing():
             return
         if self._in_body:

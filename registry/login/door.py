@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
@@ -16,12 +15,12 @@ from registry.access.principal import Principal, is_name
 from registry.access.robots import Robot
 from registry.access.slowness import LONGEST, Slowness
 from registry.access.tokens import Claims, TokenInvalid, Tokens
+from registry.audit.record import Audit, Origin, Record, silent
 from registry.login.audiences import Audiences
 from registry.login.passwords import Passwords
 from registry.login.userfile import UserFile
 from storage.errors import Busy, Unauthorized
 
-_log = logging.getLogger("sidecargo.access")
 _T = TypeVar("_T")
 
 REMEMBERED_SECONDS = 300.0
@@ -43,6 +42,7 @@ class Door:
         tokens: Tokens | None = None,
         *,
         is_open: bool = False,
+        audit: Audit = silent,
         passwords: Passwords | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -50,6 +50,7 @@ class Door:
         self._audiences = audiences
         self.tokens = tokens
         self.is_open = is_open
+        self._audit = audit
         self._passwords = passwords or Passwords()
         self._clock = clock
         self._slowness = Slowness()
@@ -62,12 +63,13 @@ class Door:
         """The robots of the settings, which may expire."""
         return self._users.robots
 
-    async def enter(self, shown: Sequence[bytes], address: str, *, late: bool = False) -> Principal:
-        """Who asks, by the values of `Authorization` and the address of the connection.
+    async def enter(self, shown: Sequence[bytes], origin: Origin, *, late: bool = False) -> Principal:
+        """Who asks, by the values of `Authorization` and where the request comes from.
 
         `late`: an upload goes on, which a token may that is over. Raises Unauthorized for a credential that
         is not right, Busy for one too many.
         """
+        address = origin.address
         if self.is_open or not shown:
             return Principal("", address)
         header = shown[0].strip(b" \t")
@@ -86,7 +88,7 @@ class Door:
             name, proof = (claims.identity.name, claims.identity.proof) if claims.identity else ("", "")
             principal = Principal(name, address, scopes=claims.scopes, proof=proof)
         else:
-            identity = await self.prove(credential, address)
+            identity = await self.prove(credential, origin)
             left = REMEMBERED_SECONDS
             principal = Principal(identity.name, address, proof=identity.proof)
         self._audiences.admit(sealed, principal, left)
@@ -112,7 +114,7 @@ class Door:
         """Whether what proved it is still kept."""
         return self._users.now().holds(identity, self._clock())
 
-    async def prove(self, password: Password, address: str) -> Identity:
+    async def prove(self, password: Password, origin: Origin) -> Identity:
         """Whose a name and a password or a robot's secret are; raises Unauthorized, Busy."""
         sealed = self._audiences.seal(password.name.encode() + b"\0" + password.secret)
         known = self._right.get(sealed)
@@ -121,7 +123,7 @@ class Door:
         # A mesh that restarts comes all at once with one credential: one look is enough for all.
         task = self._under_way.get(sealed)
         if task is None:
-            task = asyncio.create_task(self._proven(password, address))
+            task = asyncio.create_task(self._proven(password, origin))
             self._under_way[sealed] = task
             task.add_done_callback(lambda done: self._done(sealed, done))
         return await asyncio.shield(task)
@@ -135,12 +137,12 @@ class Door:
         if not task.cancelled() and task.exception() is None:
             self._right.keep(sealed, task.result())
 
-    async def _proven(self, password: Password, address: str) -> Identity:
-        name, now = password.name, self._clock()
+    async def _proven(self, password: Password, origin: Origin) -> Identity:
+        name, address, now = password.name, origin.address, self._clock()
         try:
             robot = self._users.now().robot(name, password.secret, now)
         except RobotExpired as expired:
-            _log.warning("login refused: robot=%s expired=%s", name, expired.robot.expires)
+            self._note(name, origin, "expired")
             raise Unauthorized(
                 f"the robot {name} expired on {expired.robot.expires}.",
                 fix="Have its date moved, or ask for a new one.",
@@ -149,10 +151,11 @@ class Door:
             return robot
         if robots.is_secret(password.secret):
             # A mesh whose secret was replaced tries on and on: it costs no slow hash, and nobody's turn.
-            raise self._wrong(name, address)
+            raise self._wrong(name, origin)
         tried = name if is_name(name) else ""  # whatever else it may be, and however long
         wait = self._slowness.wait(tried, address, time.monotonic())
         if wait is None:
+            self._note(name, origin, "too-many")
             raise Busy(
                 "too many logins failed of this name from this address.", fix=f"Wait {LONGEST:g} seconds."
             )
@@ -162,17 +165,21 @@ class Door:
         # Of a name that nobody has, a hash is looked at too: it takes the same time.
         is_right = await self._passwords.is_of(password.secret, kept or users.nobody)
         if kept is None or not is_right:
-            raise self._wrong(name, address)
+            raise self._wrong(name, origin)
         self._slowness.forgive(name, address)
         return users.user(name, kept)
 
-    @staticmethod
-    def _wrong(name: str, address: str) -> Unauthorized:
-        _log.warning("login failed: name=%s address=%s", name if is_name(name) else "?", address or "?")
+    def _wrong(self, name: str, origin: Origin) -> Unauthorized:
+        self._note(name, origin, "wrong")
         return Unauthorized(
             "the name or the password is wrong.",
             fix="Log in again with docker login; a robot's secret may have been replaced.",
         )
+
+    def _note(self, name: str, origin: Origin, problem: str) -> None:
+        # What is no name may be a password that was typed into the wrong field.
+        tried = name if is_name(name) else "?"
+        self._audit(Record("login", "failed", tried, origin, problems=(problem,)))
 
 
 class _Remembered(Generic[_T]):

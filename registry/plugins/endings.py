@@ -1,4 +1,4 @@
-"""What expires and concerns a plugin: its capability URLs, and the robots that pull it."""
+"""What expires and concerns a plugin: its capability URLs, the robots that pull it, the certificate."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ async def near(call: Call, image: Digest | None) -> list[dict[str, Any]]:
     if not (call.may(Right.PUSH) or call.may(Right.ADMIN)):
         return []
     now = time.time()
-    found = [*_robots(call), *await _urls(call, image)]
+    found = [*call.services.certificates(), *_robots(call), *await _urls(call, image)]
     return [
         {"kind": one.kind, "name": one.name, "expires": spoken(one.at), "message": one.told(now)}
         for one in sorted(found, key=lambda one: one.at)

@@ -9,15 +9,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
-from types import MappingProxyType
 
-from registry.publish import plugins, refusals, tagging
+from registry.audit.record import NOWHERE, Audit, Origin, silent
+from registry.publish import plugins, records, refusals, tagging
 from registry.publish.examiner import Examiner, keep
 from registry.publish.inspect import RULES
 from registry.publish.plugins import Attachment, Found, Plugin
 from registry.publish.policy import Decision, Policy, decide
+from registry.publish.push import ANONYMOUS, Push, Receipt
 from registry.publish.signatures import Begun, Signer
-from registry.publish.tagging import UNCONDITIONAL, Conditions, Moves
+from registry.publish.tagging import Moves
 from registry.publish.verifier import Verifier
 from registry.publish.withdrawal import withdraw
 from registry.signing import cosign
@@ -43,43 +44,6 @@ from storage.together import together
 _log = logging.getLogger("sidecargo.publish")
 
 _REFUSALS = (ManifestInvalid, ManifestBlobUnknown, DigestInvalid, TagImmutable, PreconditionFailed)
-ANONYMOUS = "anonymous"
-"""Who pushes where nobody need say who he is."""
-
-
-@dataclass(frozen=True, slots=True)
-class Push:
-    """A manifest as it came: `reference` is a tag or a digest, `tags` are further tags to set.
-
-    `conditions` must hold of what `reference` names until then; `by` is who wants it.
-    """
-
-    reference: str | Digest
-    content_type: str
-    body: bytes
-    tags: tuple[str, ...] = ()
-    conditions: Conditions = UNCONDITIONAL
-    by: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Receipt:
-    """What was acknowledged: `problems` are what is wrong, `warnings` what the client is told of it.
-
-    `unsigned` says what is missing for others to get it.
-    """
-
-    digest: Digest
-    subject: Digest | None
-    tags: tuple[str, ...]
-    warnings: tuple[str, ...] = ()
-    problems: tuple[Problem, ...] = ()
-    unsigned: Problem | None = None
-
-    @property
-    def told(self) -> tuple[str, ...]:
-        """All that the client is told."""
-        return (*self.warnings, *([str(self.unsigned)] if self.unsigned else []))
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +63,10 @@ class Publisher:
         signer: Signer,
         policy_of: Callable[[str], Policy],
         verifier: Verifier | None = None,
+        audit: Audit = silent,
     ) -> None:
         self._examiner = examiner
+        self._audit = audit
         self._signer = signer
         self._verifier = verifier or Verifier()
         self.policy_of = policy_of
@@ -118,21 +84,34 @@ class Publisher:
         except _REFUSALS as refused:
             codes = [problem.code for problem in refusals.problems_of(refused)]
             own = refused.code.lower().replace("_", "-")
-            _log_outcome(repository, push, refusals.digest_of(push), "refused", codes or [own])
+            self._audit(
+                records.pushed(repository.name, push, refusals.digest_of(push), "refused", codes or [own])
+            )
             raise
 
-    async def remove(self, repository: Repository, reference: str | Digest, *, by: str = "") -> None:
+    async def remove(
+        self, repository: Repository, reference: str | Digest, *, by: str = "", origin: Origin = NOWHERE
+    ) -> None:
         """Remove a tag; or a manifest, with the tags that name it and its signatures of ours.
 
         Raises ManifestUnknown, TagImmutable.
         """
+        note = partial(records.deleted, repository.name, reference, by, origin)
+        try:
+            await self._remove(repository, reference)
+        except TagImmutable:
+            self._audit(note("refused", ("tag-immutable",)))
+            raise
+        self._audit(note("done"))
+
+    async def _remove(self, repository: Repository, reference: str | Digest) -> None:
         immutable = self.policy_of(repository.name).immutable
         if isinstance(reference, str):
-            await tagging.remove(repository, reference, immutable=immutable, by=by)
+            await tagging.remove(repository, reference, immutable=immutable)
             return
         withdrawn = partial(withdraw, repository, reference, self._signer)
         try:
-            await tagging.remove(repository, reference, immutable=immutable, by=by, then=withdrawn)
+            await tagging.remove(repository, reference, immutable=immutable, then=withdrawn)
         except ManifestUnknown:
             await withdrawn()  # a deletion before may have failed after the manifest
             raise
@@ -297,31 +276,9 @@ class Publisher:
         codes = [problem.code for problem in decision.problems]
         pin = found.image if isinstance(found, Plugin) else None
         outcome = "warned" if decision.is_warning else outcome
-        _log_outcome(repository, push, digest, outcome, codes, pin, replaced)
+        self._audit(records.pushed(repository.name, push, digest, outcome, codes, pin, replaced))
         subject = manifest.subject.digest if manifest.subject else None
         return Receipt(digest, subject, push.tags, decision.warnings, decision.problems)
-
-
-def _log_outcome(
-    repository: Repository,
-    push: Push,
-    digest: Digest,
-    outcome: str,
-    codes: Sequence[str],
-    pin: Digest | None = None,
-    replaced: Mapping[str, Digest] = MappingProxyType({}),
-) -> None:
-    """A line for each push; all in it is of a grammar without blanks. `replaced`: what tags named before."""
-    _log.info(
-        "push repository=%s reference=%s digest=%s pin=%s outcome=%s problems=%s replaced=%s",
-        repository.name,
-        push.reference,
-        digest,
-        pin or "-",
-        outcome,
-        ",".join(codes) or "-",
-        ",".join(f"{tag}@{was}" for tag, was in replaced.items()) or "-",
-    )
 
 
 def _signed(manifest: Manifest, tags: Sequence[str]) -> list[Digest]:

@@ -7,7 +7,6 @@ move itself, which the store makes only while the tag is as it was seen.
 from __future__ import annotations
 
 import contextlib
-import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -23,8 +22,6 @@ from storage.gc import retention
 from storage.manifest import Descriptor
 from storage.repositories import Repository
 from storage.together import together
-
-_log = logging.getLogger("sidecargo.publish")
 
 ANY = "*"
 """The member of a condition's set that stands for whatever is there."""
@@ -185,7 +182,6 @@ async def remove(
     reference: str | Digest,
     *,
     immutable: Sequence[str] = (),
-    by: str = "",
     then: Callable[[], Awaitable[object]] = nothing,
 ) -> None:
     """Remove a tag; or a manifest, with the tags that name it. Raises ManifestUnknown, TagImmutable.
@@ -206,7 +202,6 @@ async def remove(
             raise refusal(names[0], reference, deleting=True)
     else:
         await repository.delete(reference, then=then)
-    _log.info("delete repository=%s reference=%s by=%s", repository.name, reference, by or "-")
 
 
 def _among(digests: frozenset[str], named: Digest | None) -> bool:

@@ -8,12 +8,12 @@ from registry.settings.model import (
     AdmissionRule,
     Cache,
     Limits,
-    Server,
     Settings,
     Signing,
     Storage,
     Timeouts,
 )
+from registry.settings.server import Server
 from registry.settings.values import CONSUMERS, Consumer
 
 __all__ = [

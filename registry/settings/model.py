@@ -8,10 +8,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
     ByteSize,
-    ConfigDict,
     Field,
     SecretStr,
     model_validator,
@@ -25,11 +23,14 @@ from registry.access.rules import Rule, Rules
 from registry.publish.policy import Policy
 from registry.releases import NEWEST
 from registry.settings import values
+from registry.settings.section import Section
+from registry.settings.server import Server
 from registry.settings.units import Duration, Size, duration
 from registry.settings.values import (
     CONSUMERS,
     Consumers,
     Envoys,
+    File,
     Keys,
     May,
     ModeWord,
@@ -41,28 +42,6 @@ from registry.settings.values import (
 )
 from storage.digest import Digest
 from storage.gc.retention import Keep
-
-
-class Section(BaseModel):
-    """Keys that belong together; frozen, nothing unknown in it, and a key without a value is its default."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _without_empty(cls, data: Any) -> Any:
-        if not isinstance(data, dict):
-            return data
-        return {key: value for key, value in data.items() if value is not None or key not in cls.model_fields}
-
-
-class Server(Section):
-    """Where the registry listens and how it is known."""
-
-    host: Annotated[str, AfterValidator(values.host)] = "127.0.0.1"
-    port: Annotated[WholeNumber, Field(ge=0, le=65535)] = 5000
-    workers: Annotated[WholeNumber, Field(ge=1, le=256)] = 1
-    public_url: Annotated[str, AfterValidator(values.public_url)] | None = None
 
 
 class Cache(Section):
@@ -212,7 +191,7 @@ class TokenFlow(Section):
     """Docker's token flow: clients get tokens for a short time instead of sending a password each time."""
 
     enabled: bool = False
-    key: Annotated[str, AfterValidator(values.file)] | None = None
+    key: File | None = None
     lifetime: Duration = duration("5m")
 
     @property
@@ -230,7 +209,7 @@ class UrlKeys(Section):
 class Access(Section):
     """Who is known, and who may do what."""
 
-    htpasswd: Annotated[str, AfterValidator(values.file)] | None = None
+    htpasswd: File | None = None
     tokens: TokenFlow = TokenFlow()
     urls: UrlKeys = UrlKeys()
     robots: tuple[RobotSettings, ...] = ()
@@ -253,6 +232,14 @@ class Access(Section):
             Rule(rule.repositories, frozenset(rule.who), frozenset(map(Right, rule.may)))
             for rule in self.rules
         )
+
+
+class Audit(Section):
+    """Where what was done is taken down."""
+
+    file: Annotated[File, BeforeValidator(values.word)] = "-"
+    size: Size = ByteSize(100_000_000)
+    keep: Annotated[WholeNumber, Field(ge=1, le=1000)] = 10
 
 
 class Limits(Section):
@@ -284,6 +271,7 @@ class Settings(BaseSettings):
     retention: tuple[RetentionRule, ...] = ()
     gc: GarbageCollection = GarbageCollection()
     access: Access = Access()
+    audit: Audit = Audit()
     limits: Limits = Limits()
     timeouts: Timeouts = Timeouts()
     # Last: it asks whether others say who may push.

@@ -84,6 +84,23 @@ def public_url(value: str) -> str:
     return f"{url.scheme}://{url.netloc}"
 
 
+def network(value: str) -> str:
+    """The addresses of proxies, as a network."""
+    try:
+        found = ipaddress.ip_network(value, strict=False)
+    except ValueError:
+        raise ValueError(f"{value!r} is no network; write an address, or one as in 10.0.0.0/8") from None
+    if found.prefixlen == 0:
+        raise ValueError(
+            f"{value!r} is everybody, who could then say to be anybody; write the proxies' network"
+        )
+    if str(found.network_address) != value.partition("/")[0].lower():
+        raise ValueError(
+            f"{value!r} is an address inside a network; write {found}, or {value.partition('/')[0]}"
+        )
+    return str(found)
+
+
 def storage_url(value: str) -> str:
     """A folder, or a place in S3."""
     scheme, separator, rest = value.partition("://")
@@ -229,4 +246,6 @@ Secrets = Annotated[
     AfterValidator(few),
 ]
 Who = Annotated[tuple[Annotated[str, AfterValidator(principal.validated)], ...], AfterValidator(some)]
+File = Annotated[str, AfterValidator(file)]
+Networks = tuple[Annotated[str, AfterValidator(network)], ...]
 May = Annotated[tuple[Annotated[str, BeforeValidator(right)], ...], AfterValidator(some)]

@@ -156,7 +156,7 @@ async def serve_with(settings: Settings) -> AsyncIterator[Served]:
 def _wired(settings: Settings) -> Starlette:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(composition, "Inspectors", InThread)
-        return composition.wire(settings)[0]
+        return composition.wire(settings).app
 
 
 def hashed(body: bytes, digest: str) -> bool:

@@ -15,15 +15,19 @@ from tests.real.web import answers, get
 
 @dataclass(frozen=True, slots=True)
 class Sidecargo:
-    """A running server: `host` as clients write it (127.0.0.1:PORT), its URL, its folder, its process."""
+    """A running server: `host` as clients write it (127.0.0.1:PORT), its URL, its folder, its process.
+
+    With an authority to `trust` it speaks TLS.
+    """
 
     host: str
     folder: Path
     process: Process
+    trust: Path | None = None
 
     @property
     def url(self) -> str:
-        return f"http://{self.host}"
+        return f"{'https' if self.trust else 'http'}://{self.host}"
 
     def stop(self) -> None:
         """End it by SIGTERM; it must exit 0."""
@@ -44,11 +48,12 @@ def start(
     port: int | None = None,
     settings: Path | None = None,
     variables: Mapping[str, str] = MappingProxyType({}),
+    trust: Path | None = None,
 ) -> Sidecargo:
     """Start a server on `folder`/data at 127.0.0.1 and wait until it answers.
 
     `flags` go to `serve`, `settings` is a file for `--config`, `variables` are set for it; the log is
-    `folder`/sidecargo.log.
+    `folder`/sidecargo.log. With TLS in the settings, `trust` is the authority.
     """
     port = port or free_port()
     command: list[Word] = [sys.executable, "-m", "registry", "serve", "--port", str(port)]
@@ -61,6 +66,6 @@ def start(
         folder=folder,
         env=environment(PYTHONPATH=str(ROOT), PYTHONUNBUFFERED="1", **variables),
     )
-    server = Sidecargo(f"127.0.0.1:{port}", folder, process)
-    process.wait_until(lambda: answers(f"{server.url}/healthz"))
+    server = Sidecargo(f"127.0.0.1:{port}", folder, process, trust)
+    process.wait_until(lambda: answers(f"{server.url}/healthz", trust=trust))
     return server

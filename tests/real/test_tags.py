@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -52,10 +53,10 @@ def refused(server: Sidecargo, done: Finished, repository: str, digest: str) -> 
     for words in ("the tag v1 is immutable", digest, "does not move. Push under a new tag."):
         assert words in done.said, done.said
     log = (server.folder / "sidecargo.log").read_text().splitlines()
-    lines = [line for line in log if f"push repository={repository} " in line]
-    assert [line.rpartition("outcome=")[2] for line in lines if "refused" in line] == [
-        "refused problems=tag-immutable replaced=-"
-    ]
+    records = [json.loads(line) for line in log if line.startswith("{")]
+    of_it = [record for record in records if record.get("repository") == repository]
+    refusals = [record for record in of_it if record["verdict"] == "refused"]
+    assert [(record["event"], record["problems"]) for record in refusals] == [("push", ["tag-immutable"])]
 
 
 def by_crane(folder: Path, image: str) -> Finished:

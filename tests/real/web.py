@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import urllib3
 
@@ -18,22 +19,27 @@ class Answer:
 
 
 def request(
-    method: str, url: str, *, body: bytes | None = None, headers: Mapping[str, str] | None = None
+    method: str,
+    url: str,
+    *,
+    body: bytes | None = None,
+    headers: Mapping[str, str] | None = None,
+    trust: Path | None = None,
 ) -> Answer:
-    """Send a request, without retries; redirects are not followed."""
-    with urllib3.PoolManager(retries=False, timeout=30) as pool:
+    """Send a request, without retries; redirects are not followed. `trust` is the authority that counts."""
+    with urllib3.PoolManager(retries=False, timeout=30, ca_certs=trust and str(trust)) as pool:
         answer = pool.request(method, url, body=body, headers=headers, redirect=False)
         return Answer(answer.status, answer.headers, answer.data)
 
 
-def get(url: str, headers: Mapping[str, str] | None = None) -> Answer:
+def get(url: str, headers: Mapping[str, str] | None = None, *, trust: Path | None = None) -> Answer:
     """GET a URL."""
-    return request("GET", url, headers=headers)
+    return request("GET", url, headers=headers, trust=trust)
 
 
-def answers(url: str) -> bool:
+def answers(url: str, *, trust: Path | None = None) -> bool:
     """Whether a GET of the URL answers 200 now."""
     try:
-        return get(url).status == 200
+        return get(url, trust=trust).status == 200
     except urllib3.exceptions.HTTPError:
         return False

@@ -65,8 +65,9 @@ class Answer:
 
     @property
     def timeless(self) -> tuple[str, tuple[tuple[str, str], ...], bytes]:
-        """All of it but the date."""
-        return self.line, tuple(field for field in self.fields if field[0] != "date"), self.body
+        """All of it but what is of the request alone: its date and its id."""
+        own = ("date", "x-request-id")
+        return self.line, tuple(field for field in self.fields if field[0] not in own), self.body
 
 
 class Connection:

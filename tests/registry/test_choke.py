@@ -193,7 +193,7 @@ class Replica:
         await self.others.open()
         signing_key([], self.root)
         self.app: Starlette
-        self.app, _ = composition.wire(Settings())
+        self.app = composition.wire(Settings()).app
         repository = self.others.repository("r")
         for content in (*B.blobs.values(), LARGE):
             await put_blob(repository, content)

@@ -11,6 +11,7 @@ import pytest
 from registry import chores
 from registry.access.expiry import DAY
 from registry.access.robots import Robot
+from registry.certificate import Certificate
 from registry.chores import Chore
 from registry.hot.cache import HotCache
 from registry.metrics import SHARED_FOLDER, CollectionMetrics, Metrics
@@ -20,6 +21,7 @@ from storage.digest import Digest
 from storage.disk import DiskDriver
 from storage.errors import StoreUnavailable
 from storage.store import Store
+from tests.registry.certificates import Authority
 from tests.storage.content import image, put, put_blob
 from tests.storage.gc.scene import aged, older
 from tests.storage.unsteady import Clock, Unsteady
@@ -227,3 +229,19 @@ async def test_a_collection_is_counted(garbage: DiskDriver, tmp_path: Path) -> N
     found = await collect("none")
     assert (found['runs_total{outcome="done"}'], found['runs_total{outcome="failed"}']) == (2, 1)
     assert found["last_success_timestamp_seconds"] == ended
+
+
+async def test_a_certificate_is_looked_at_and_its_end_is_counted(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    files = authority.make("served")
+    certificate, metrics = Certificate(files.certificate, files.key), Metrics(HotCache(1 << 20))
+    name = b'sidecargo_expires_timestamp_seconds{kind="certificate",name="served.crt"}'
+    assert name not in metrics.text(), "without TLS nothing is said of it"
+    ends = []
+    for renewed in (None, authority.make("renewed", ends=90)):
+        if renewed is not None:
+            files.replace(renewed)
+        await chores.renew(certificate, metrics.endings)
+        (line,) = [line for line in metrics.text().splitlines() if line.startswith(name)]
+        ends.append(float(line.split()[1]))
+    assert ends[1] - ends[0] > 80 * 86_400

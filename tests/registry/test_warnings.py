@@ -18,6 +18,7 @@ NAMED = "https://plugins.example.com"
         ({"rules": [PUBLIC, RULE], "htpasswd": "users", "tokens": {"enabled": True}}, NAMED, []),
         ({"htpasswd": "users"}, None, ["access.rules are missing"]),
         ({"rules": [RULE]}, NAMED, ["access.rules name users or robots, and there are none"]),
+        ({"rules": [RULE], "htpasswd": "u"}, "http://plugins.example.com", ["for everybody to read. Set"]),
         ({"rules": [PUBLIC]}, None, ["server.public_url is missing: istio-agent"]),
         ({"rules": [PUBLIC]}, "http://127.0.0.1:5000", ["server.public_url is http://127.0.0.1:5000"]),
         ({"rules": [PUBLIC]}, "http://[::1]:5000", ["server.public_url is http://[::1]"]),

@@ -59,8 +59,10 @@ def verifying(folder: Path, keys: list[Path], repositories: str = "prod/**", **m
             }
         )
         asyncio.run(storages.prepared(settings))
-        app, protocol = composition.wire(settings)
-        server = uvicorn.Server(uvicorn.Config(app, http=protocol, log_config=None, lifespan="on"))
+        wired = composition.wire(settings)
+        server = uvicorn.Server(
+            uvicorn.Config(wired.app, http=wired.protocol, log_config=None, lifespan="on")
+        )
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
         try:

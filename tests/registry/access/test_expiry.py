@@ -5,7 +5,7 @@ from datetime import date
 import pytest
 
 from registry.access import expiry
-from registry.access.expiry import DAY, ROBOT, URL, Ending
+from registry.access.expiry import CERTIFICATE, DAY, ROBOT, URL, Ending
 from registry.access.robots import Robot
 
 AT = 1_000 * DAY
@@ -44,6 +44,13 @@ def test_what_is_told() -> None:
     assert ONE.told(AT - 6.5 * DAY) == "the robot mesh expires on 1972-09-27 00:00 UTC, within 7 days"
     assert ONE.told(AT - 0.5 * DAY) == "the robot mesh expires on 1972-09-27 00:00 UTC, within 1 day"
     assert ONE.told(AT) == "the robot mesh expired on 1972-09-27 00:00 UTC"
+
+
+def test_what_lasts_a_month_is_not_near_its_end_from_its_first_day_on() -> None:
+    month = Ending(CERTIFICATE, "tls.crt", AT, life=30 * DAY)
+    assert [month.is_near(AT - days * DAY) for days in (29, 8, 7, 1, 0)] == [False, False, True, True, True]
+    day = Ending(CERTIFICATE, "tls.crt", AT, life=DAY)
+    assert [day.is_near(AT - hours * DAY / 24) for hours in (23, 1, 0)] == [False, False, True]
 
 
 def test_robots() -> None:

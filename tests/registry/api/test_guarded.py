@@ -168,7 +168,7 @@ def test_no_secret_is_in_a_log_or_in_the_store(guarded: Guarded) -> None:
     guarded.ask("GET", "/v2/", stranger("hunter2-hunter2"))
     guarded.ask("GET", "/v2/?password=x", basic("deploy", SECRET))
     said = guarded.server.process.said(100_000)
-    assert "login failed: name=stranger" in said
+    assert '"event": "login", "verdict": "failed", "who": "stranger' in said
     shown = [basic("deploy", SECRET), basic("puller"), basic("admin")]
     secrets = [PASSWORD, SECRET, "hunter2", HASH, *(one["Authorization"][6:] for one in shown)]
     assert not [secret for secret in secrets if secret in said]

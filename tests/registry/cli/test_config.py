@@ -22,9 +22,12 @@ def test_show_prints_what_is_in_force(
         "port": 1,
         "workers": 3,
         "public_url": None,
+        "trusted_proxies": [],
+        "tls": {"certificate": None, "key": None},
     }
     as_json = json.loads(sidecargo("config", "show", "--json", "--config", path).out)
-    assert as_json["settings"]["server"] == {"host": "127.0.0.1", "port": 1, "workers": 3}
+    given = {"host": "127.0.0.1", "port": 1, "workers": 3}
+    assert as_json["settings"]["server"] == given | {"trusted_proxies": [], "tls": {}}
     assert as_json["origins"]["server.workers"] == "SIDECARGO_SERVER__WORKERS"
 
 
@@ -54,7 +57,7 @@ def test_check_of_a_wrong_file(sidecargo: Runner, tmp_path: Path) -> None:
     path = tmp_path / "s.yaml"
     path.write_text("server:\n  prot: 1\n")
     ran = sidecargo("config", "check", path)
-    message = "unknown key; allowed: host, port, workers, public_url"
+    message = "unknown key; allowed: host, port, workers, public_url, trusted_proxies, tls"
     assert (ran.code, ran.out, ran.err) == (1, "", f"error: {path}:2: server.prot: {message}\n")
     ran = sidecargo("config", "check", "--json", path)
     assert ran.code == 1

@@ -102,6 +102,16 @@ def test_a_key_that_cannot_be_read(sidecargo: Runner, tmp_path: Path) -> None:
         assert "none.key cannot be read" in ran.err
 
 
+def test_a_new_key_is_in_the_audit(sidecargo: Runner, tmp_path: Path) -> None:
+    folder, audit, settings = content(tmp_path / "data"), tmp_path / "audit.jsonl", tmp_path / "s.yaml"
+    settings.write_text(f"audit: {{file: {audit}}}\nstorage: {{url: {folder}}}\n")
+    assert sidecargo("keys", "rotate", "--config", settings).code == 0
+    assert sidecargo("keys", "rotate", "--resume", "--config", settings).code == 0
+    (record,) = (json.loads(line) for line in audit.read_text().splitlines())
+    signs, _ = ids(sidecargo("keys", "list", "--config", settings, "--json"))
+    assert (record["event"], record["verdict"], record["what"]) == ("key", "made", signs)
+
+
 def test_the_one_beside_the_content_is_rotated(sidecargo: Runner, tmp_path: Path) -> None:
     folder = content(tmp_path / "data")
     (old,) = ids(sidecargo("keys", "list", "--storage", folder, "--json"))

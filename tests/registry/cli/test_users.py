@@ -148,3 +148,24 @@ def test_nobody_s_change_is_lost_and_a_link_stays_one(tmp_path: Path) -> None:
         list(pool.map(lambda at: users._change(link, lambda text: f"{text}{at}\n"), range(100)))
     assert sorted(map(int, file.read_text().split())) == list(range(100))
     assert link.is_symlink()
+
+
+def test_what_is_changed_is_in_the_audit(sidecargo: Runner, tmp_path: Path) -> None:
+    file, audit, settings = tmp_path / "users", tmp_path / "audit.jsonl", tmp_path / "s.yaml"
+    settings.write_text(f"audit: {{file: {audit}}}\naccess: {{htpasswd: {file}}}\n")
+    secrets = [sidecargo("users", "add", "--robot", "ci", "--config", settings).out.strip() for _ in range(2)]
+    sidecargo("users", "remove", "--robot", "ci", "--old", "--config", settings)
+    sidecargo("users", "remove", "--robot", "ci", "--config", settings)
+    assert sidecargo("users", "remove", "--robot", "ci", "--config", settings).code == 2
+    records = [json.loads(line) for line in audit.read_text().splitlines()]
+    assert {record["who"].partition(":")[0] for record in records} == {"local"}
+    assert [(record["event"], record["verdict"], record["what"]) for record in records] == [
+        ("user", "added", "robot:ci"),
+        ("user", "added", "robot:ci"),
+        ("user", "older-removed", "robot:ci"),
+        ("user", "removed", "robot:ci"),
+    ]
+    assert not [secret for secret in secrets if secret in audit.read_text()]
+    settings.write_text(f"audit: {{file: {tmp_path}}}\naccess: {{htpasswd: {file}}}\n")
+    ran = sidecargo("users", "add", "--robot", "ci", "--config", settings)
+    assert (ran.code, ran.err.count(f"warning: audit.file {tmp_path} cannot be written")) == (0, 1)

@@ -1,18 +1,13 @@
-import datetime
 import logging
 import os
 import re
 import socket
-import ssl
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from registry.hot.patience import Patience
 from tests.registry.hot.server import Client, Served, eventually, head, serving
@@ -422,43 +417,3 @@ def test_hits_are_in_uvicorn_s_access_log(tmp_path: Path, caplog: pytest.LogCapt
         first, second = (record.getMessage() for record in caplog.records[:2])
         assert first == second
         assert second.endswith(f'"GET {HIT} HTTP/1.1" 200')
-
-
-def test_the_same_over_tls(tmp_path: Path) -> None:
-    certificate, key = make_certificate(tmp_path)
-    with serving(tmp_path, QUICK, ssl_certfile=str(certificate), ssl_keyfile=str(key)) as served:
-        served.app.add(BIG, "blob", LARGE)
-        context = ssl.create_default_context(cafile=str(certificate))
-        plain = served.connect()
-        with Client(context.wrap_socket(plain.sock, server_hostname="localhost")) as client:
-            slow = client.ask(BIG)
-            eventually(lambda: len(served.cache) == 1)
-            assert client.ask(BIG) == slow
-            client.send(b"nonsense\r\n\r\n")
-            assert client.answer().startswith(b"HTTP/1.1 400")
-        assert served.cache.hits == 1
-
-
-def make_certificate(folder: Path) -> tuple[Path, Path]:
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
-    now = datetime.datetime.now(datetime.UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    paths = folder / "certificate.pem", folder / "key.pem"
-    paths[0].write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-    paths[1].write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
-    )
-    return paths

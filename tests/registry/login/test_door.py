@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import logging
 from collections.abc import AsyncIterator
 from datetime import date
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,6 +14,7 @@ from registry.access.principal import Principal
 from registry.access.robots import Robot, hashed
 from registry.access.seal import Seal
 from registry.access.slowness import FREE, LONGEST
+from registry.audit.record import Origin, Record
 from registry.login.audiences import Audiences
 from registry.login.door import REMEMBERED_SECONDS, Door
 from registry.login.passwords import Passwords
@@ -60,12 +61,17 @@ class Entrance:
             Robot("deploy", (hashed(SECRET.encode()),)),
             Robot("old", (hashed(SECRET.encode()),), date(1970, 1, 1)),
         )
+        self.records: list[Record] = []
         self.door = Door(
-            UserFile(self.file, robots), self.audiences, passwords=self.passwords, clock=self.clock
+            UserFile(self.file, robots),
+            self.audiences,
+            audit=self.records.append,
+            passwords=self.passwords,
+            clock=self.clock,
         )
 
     async def enter(self, *shown: bytes, address: str = HERE) -> Principal:
-        return await self.door.enter(shown, address)
+        return await self.door.enter(shown, Origin(address, "r1"))
 
     async def refused(self, *shown: bytes, address: str = HERE) -> str:
         with pytest.raises(Unauthorized) as refusal:
@@ -176,20 +182,18 @@ async def test_a_mesh_with_a_secret_that_was_replaced_takes_nobody_s_turn(entran
     assert (await entrance.enter(basic("alice"))).name == "user:alice"
 
 
-async def test_a_log_has_names_and_addresses_and_no_secret(
-    entrance: Entrance, caplog: pytest.LogCaptureFixture
-) -> None:
-    caplog.set_level(logging.DEBUG)
+async def test_a_login_that_failed_is_recorded_with_name_and_origin_and_no_secret(entrance: Entrance) -> None:
     await entrance.refused(basic("alice", "hunter2"))
     await entrance.refused(basic("x\nlogin failed: name=hunter2", "hunter2"))
     await entrance.refused(basic("old", SECRET))
-    said = [record.getMessage() for record in caplog.records if record.name == "sidecargo.access"]
-    assert said == [
-        f"login failed: name=alice address={HERE}",
-        f"login failed: name=? address={HERE}",
-        "login refused: robot=old expired=1970-01-01",
+    failed = partial(Record, "login", "failed", origin=Origin(HERE, "r1"))
+    assert entrance.records == [
+        failed(who="alice", problems=("wrong",)),
+        failed(who="?", problems=("wrong",)),
+        failed(who="old", problems=("expired",)),
     ]
-    assert "hunter2" not in caplog.text and SECRET not in caplog.text
+    held = repr(entrance.records)
+    assert "hunter2" not in held and SECRET not in held
 
 
 async def test_nothing_that_is_remembered_is_a_credential(entrance: Entrance) -> None:
@@ -202,5 +206,5 @@ async def test_nothing_that_is_remembered_is_a_credential(entrance: Entrance) ->
 
 async def test_where_nobody_is_known_nothing_is_looked_at(tmp_path: Path) -> None:
     door = Door(UserFile(None), Audiences(Seal()), is_open=True)
-    assert await door.enter([b"Basic x", b"y"], HERE) == Principal("", HERE)
+    assert await door.enter([b"Basic x", b"y"], Origin(HERE)) == Principal("", HERE)
     await door.close()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import json
-import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -125,6 +124,11 @@ class Wired:
     app: Starlette
     log: Log
     repository: Repository
+    audit: Path
+
+    def recorded(self) -> list[dict[str, Any]]:
+        """What the audit has, the oldest first."""
+        return [json.loads(line) for line in self.audit.read_text().splitlines()]
 
     async def put(self, shape: Shape, reference: str = "v1") -> tuple[int, dict[str, str], Any]:
         """PUT a manifest: status, headers and the JSON of an error."""
@@ -164,9 +168,9 @@ async def wired(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Wired:
     store = Store(DiskDriver(tmp_path), upload_limit=1 << 30)
     await store.open()
     signing_key([], tmp_path)
-    app, _ = composition.wire(Settings(storage={"url": str(tmp_path)}))  # type: ignore[arg-type]
-    repository = store.repository(NAME)
-    return Wired(app, log, repository)
+    audit = tmp_path / "audit.jsonl"
+    settings = Settings(storage={"url": str(tmp_path)}, audit={"file": str(audit)})  # type: ignore[arg-type]
+    return Wired(composition.wire(settings).app, log, store.repository(NAME), audit)
 
 
 async def content(repository: Repository, shape: Shape) -> None:
@@ -208,10 +212,9 @@ async def test_the_order_of_a_push(wired: Wired) -> None:
     assert not [call for call in log.calls if MODULE.hex in call[2]], "nobody has asked for the module yet"
 
 
-async def test_each_push_leaves_a_line(wired: Wired, caplog: pytest.LogCaptureFixture) -> None:
+async def test_each_push_is_recorded(wired: Wired) -> None:
     """What was pushed to, what it is, what to pin, what the gate made of it; attestations are no failures."""
-    caplog.set_level(logging.INFO, "sidecargo.publish")
-    lines = []
+    records = []
     only_arm = index("arm only", [(B, ARM64)], None)
     for shape, reference in (
         (B, "v1"),
@@ -225,22 +228,24 @@ async def test_each_push_leaves_a_line(wired: Wired, caplog: pytest.LogCaptureFi
     ):
         if shape is not PLUGIN_IMAGE:
             await content(wired.repository, shape)
-        caplog.clear()
-        await wired.put(shape, reference)
-        (line,) = caplog.messages
-        expected = f"push repository={NAME} reference={reference} digest={shape.digest} "
-        assert line.startswith(expected)
-        lines.append(line.removeprefix(expected))
-    assert lines == [
-        f"pin={B.digest} outcome=accepted problems=- replaced=-",
-        f"pin={B.digest} outcome=accepted problems=- replaced=-",
-        "pin=- outcome=attachment problems=- replaced=-",
-        "pin=- outcome=refused problems=no-plugin-wasm replaced=-",
-        "pin=- outcome=refused problems=manifest-blob-unknown replaced=-",
-        f"pin={B.digest} outcome=accepted problems=- replaced=-",
-        "pin=- outcome=refused problems=no-linux-amd64 replaced=-",
-        f"pin={B.digest} outcome=accepted problems=- replaced=v1@{B.digest}",
+        _, headers, _ = await wired.put(shape, reference)
+        said = wired.recorded()[-1]
+        common = {"event": "push", "who": "anonymous", "address": "127.0.0.1", "repository": NAME}
+        common |= {"reference": reference, "digest": shape.digest, "request": headers["x-request-id"]}
+        assert said.items() >= common.items()
+        records.append({name: said[name] for name in said.keys() - common.keys() - {"time"}})
+    pinned = {"verdict": "accepted", "pin": B.digest}
+    assert records == [
+        pinned,
+        pinned,
+        {"verdict": "attachment"},
+        {"verdict": "refused", "problems": ["no-plugin-wasm"]},
+        {"verdict": "refused", "problems": ["manifest-blob-unknown"]},
+        pinned,
+        {"verdict": "refused", "problems": ["no-linux-amd64"]},
+        pinned | {"replaced": [f"v1@{B.digest}"]},
     ]
+    assert len(wired.recorded()) == len(records)
 
 
 async def whole(repository: Repository, shape: Shape, tag: str = "v1") -> bool:
@@ -282,8 +287,8 @@ async def test_a_failure_at_any_call_leaves_nothing_incomplete(
         signing_key([], folder)
         monkeypatch.setattr(composition, "Inspectors", InThread)
         monkeypatch.setattr(storages, "DiskDriver", recording(log))
-        app, _ = composition.wire(Settings(storage={"url": str(folder)}))  # type: ignore[arg-type]
-        wired = Wired(app, log, store.repository(NAME))
+        app = composition.wire(Settings(storage={"url": str(folder)})).app  # type: ignore[arg-type]
+        wired = Wired(app, log, store.repository(NAME), folder / "audit")
         await content(wired.repository, shape)
         log.begun, log.fails_at = 0, at
         status, headers, body = await wired.put(shape)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from registry.publish import refusals
-from registry.publish.publisher import Push, Receipt
+from registry.publish.push import Push, Receipt
 from registry.publish.refusals import Refusal, find, from_record, noted, of, to_record
 from registry.publish.tagging import refusal
 from registry.verdict import Problem

@@ -8,7 +8,8 @@ from pydantic_core import PydanticUndefined
 
 from registry.settings.document import dotted
 from registry.settings.keys import entries, leaves, section, variable
-from registry.settings.model import AdmissionRule, Server, Settings
+from registry.settings.model import AdmissionRule, Settings
+from registry.settings.server import Server
 from registry.settings.show import plain
 
 PAGE = Path(__file__).parents[3] / "docs" / "settings.md"

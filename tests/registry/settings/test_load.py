@@ -60,7 +60,7 @@ def test_all_that_is_wrong_is_said_at_once(file: Path, monkeypatch: pytest.Monke
     assert said == [
         "s.yaml:4: server.port: 70000 is too large; it is 65535 at most",
         "SIDECARGO_SERVER__WORKERS: server.workers: 'many' is not a whole number",
-        "s.yaml:3: server.prot: unknown key; allowed: host, port, workers, public_url",
+        "s.yaml:3: server.prot: unknown key; allowed: host, port, workers, public_url, trusted_proxies, tls",
         "--storage: storage.url: gs:// is no kind of storage; write a folder, as in ./data, or "
         "s3://BUCKET/PREFIX",
         "SIDECARGO_STORAGE__FOLDER: storage.folder: unknown key; allowed: url, redirect, s3, cache",
@@ -72,7 +72,7 @@ def test_all_that_is_wrong_is_said_at_once(file: Path, monkeypatch: pytest.Monke
         "segment and ** as a whole segment, as in team-a/*, ci/** or **",
         "s.yaml:11: limits: 4 is not a mapping of manifest, upload",
         "s.yaml:12: nothing: unknown key; allowed: server, storage, admission, signing, tags, retention, gc, "
-        "access, limits, timeouts, verification",
+        "access, audit, limits, timeouts, verification",
     ]
 
 

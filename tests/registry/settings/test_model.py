@@ -280,3 +280,46 @@ def test_immutable_tags_are_those_of_the_first_rule_that_names_the_repository() 
 def test_wrong_rules_of_immutable_tags(rule: dict[str, object], said: str) -> None:
     with pytest.raises(ValidationError, match=said):
         Settings.model_validate({"tags": {"immutable": [rule]}})
+
+
+TLS = {"certificate": "tls.crt", "key": "tls.key"}
+
+
+@pytest.mark.parametrize("tls", [{"certificate": "tls.crt"}, {"key": "tls.key"}])
+def test_tls_takes_a_certificate_and_its_key(tls: dict[str, str]) -> None:
+    with pytest.raises(ValidationError, match="needs both certificate and key"):
+        Settings.model_validate({"server": {"tls": tls}})
+    assert Settings.model_validate({"server": {"tls": TLS}}).server.tls.is_on
+    assert not Settings().server.tls.is_on
+
+
+@pytest.mark.parametrize(
+    ("network", "kept"),
+    [("10.0.0.0/8", "10.0.0.0/8"), ("192.0.2.7", "192.0.2.7/32"), ("2001:DB8::/32", "2001:db8::/32")],
+)
+def test_networks_of_proxies(network: str, kept: str) -> None:
+    settings = Settings.model_validate({"server": {"trusted_proxies": [network]}})
+    assert settings.server.trusted_proxies == (kept,)
+
+
+@pytest.mark.parametrize(
+    ("network", "said"),
+    [
+        ("proxy.example.com", "write an address, or one as in 10.0.0.0/8"),
+        ("10.0.0.1/8", "write 10.0.0.0/8, or 10.0.0.1"),
+        ("0.0.0.0/0", "is everybody"),
+        ("::/0", "is everybody"),
+        ("10.0.0.0/33", "is no network"),
+    ],
+)
+def test_what_is_no_network_of_proxies(network: str, said: str) -> None:
+    with pytest.raises(ValidationError, match=said):
+        Settings.model_validate({"server": {"trusted_proxies": [network]}})
+
+
+def test_where_the_audit_is() -> None:
+    assert (Settings().audit.file, Settings().audit.keep) == ("-", 10)
+    assert Settings.model_validate({"audit": {"file": False}}).audit.file == "off"
+    for wrong in ({"file": ""}, {"keep": 0}, {"size": "much"}):
+        with pytest.raises(ValidationError):
+            Settings.model_validate({"audit": wrong})

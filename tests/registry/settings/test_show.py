@@ -61,7 +61,8 @@ def _nulls(settings: dict[str, Any]) -> dict[str, Any]:
     nothing = {"encryption": None, "kms_key": None, "storage_class": None}
     storage = settings["storage"] | {"s3": settings["storage"]["s3"] | nothing}
     signing = {"passphrase": None} | settings["signing"]
-    server = {"public_url": None} | settings["server"]
+    tls = {"certificate": None, "key": None} | settings["server"]["tls"]
+    server = {"public_url": None} | settings["server"] | {"tls": tls}
     tokens = {"key": None} | settings["access"]["tokens"]
     access = {"htpasswd": None} | settings["access"] | {"tokens": tokens}
     return settings | {"access": access, "server": server, "storage": storage, "signing": signing}

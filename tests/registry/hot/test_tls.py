@@ -1,0 +1,124 @@
+"""The hot path over TLS, where the transport is another one: the same answers, and the same guards."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from registry.certificate import Certificate
+from registry.hot.patience import Patience
+from registry.hot.protocol import SLICE
+from tests.registry.certificates import Authority
+from tests.registry.hot.server import Client, Served, eventually, head, serving
+
+LARGE = bytes(range(256)) * 24_000
+HASTY = Patience(stall_seconds=0.7, linger_seconds=0.5, look_seconds=0.01)
+Connect = Callable[..., Client]
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> Authority:
+    return Authority(tmp_path)
+
+
+@pytest.fixture
+def served(tmp_path: Path, authority: Authority) -> Iterator[Served]:
+    files = authority.make("localhost")
+    context = Certificate(files.certificate, files.key).context
+    with serving(tmp_path, HASTY, ssl_context_factory=lambda *_: context) as served:
+        served.app.add("/large", "large", LARGE)
+        served.app.add("/small", "small", b"small")
+        yield served
+
+
+@pytest.fixture
+def connect(served: Served, authority: Authority) -> Connect:
+    def connect(receive_buffer: int | None = None) -> Client:
+        plain = served.connect(receive_buffer)
+        context = authority.client()
+        # So that an end that TLS does not tell of is an error.
+        return Client(
+            context.wrap_socket(plain.sock, server_hostname="localhost", suppress_ragged_eofs=False)
+        )
+
+    return connect
+
+
+def warm(served: Served, connect: Connect, *paths: str) -> None:
+    for path in paths:
+        with connect() as client:
+            client.ask(path)
+        eventually(lambda path=path: served.cache.find((path.encode(), "everybody")) is not None)  # type: ignore[misc]
+
+
+def test_a_hit_has_the_bytes_of_the_slow_path(served: Served, connect: Connect) -> None:
+    with connect() as client:
+        for path in ("/small", "/large"):
+            slow = client.ask(path)
+            eventually(lambda path=path: served.cache.find((path.encode(), "everybody")) is not None)  # type: ignore[misc]
+            assert client.ask(path) == slow
+        client.send(b"nonsense\r\n\r\n")
+        assert client.answer().startswith(b"HTTP/1.1 400")
+    assert served.cache.hits == 2
+
+
+def test_pipelined_answers_come_in_order(served: Served, connect: Connect) -> None:
+    warm(served, connect, "/small", "/large")
+    paths = ["/large", "/small", "/missing", "/large", "/small"]
+    with connect(4096) as client:
+        for path in paths:
+            client.send(head(path))
+        bodies = [client.answer().partition(b"\r\n\r\n")[2] for _ in paths]
+    assert bodies == [LARGE, b"small", b"no /missing", LARGE, b"small"]
+
+
+def test_who_reads_slowly_takes_little_memory_and_gets_every_byte(served: Served, connect: Connect) -> None:
+    warm(served, connect, "/large")
+    with connect(4096) as client:
+        client.send(head("/large"))
+        eventually(lambda: served.cache.hits == 1)
+        (connection,) = served.server.server_state.connections
+        end, held = time.monotonic() + 2.0, []
+        while time.monotonic() < end:
+            client.buffer += client.sock.recv(5_000)
+            held.append(connection.transport.get_write_buffer_size())
+            time.sleep(0.02)
+        assert client.answer().endswith(LARGE)
+    # Seen from here, what is just being encrypted may count twice.
+    assert sorted(held)[len(held) // 2] <= SLICE + (64 << 10)
+
+
+@pytest.mark.parametrize("is_hot", [True, False])
+def test_a_peer_that_does_not_read_is_dropped(served: Served, connect: Connect, is_hot: bool) -> None:
+    if is_hot:
+        warm(served, connect, "/large")
+        eventually(lambda: not served.server.server_state.connections)
+    with connect(4096) as client:
+        client.send(head("/large"))
+        eventually(lambda: len(served.server.server_state.connections) == 1)
+        eventually(lambda: not served.server.server_state.connections)
+        with pytest.raises(OSError):
+            client.end()
+
+
+def test_who_is_idle_and_says_no_good_bye_holds_up_no_end(tmp_path: Path, authority: Authority) -> None:
+    files = authority.make("patient")
+    context = Certificate(files.certificate, files.key).context
+    patience = Patience(stall_seconds=60, look_seconds=0.01)
+    with serving(tmp_path, patience, ssl_context_factory=lambda *_: context) as served:
+        plain = served.connect()
+        with Client(authority.client().wrap_socket(plain.sock, server_hostname="localhost")) as client:
+            client.ask("/nowhere")
+            eventually(lambda: served.connection.idle)
+            served.stop()
+            assert client.end() == b""
+
+
+def test_an_answer_before_the_body_s_end_can_be_read(served: Served, connect: Connect) -> None:
+    with connect() as client:
+        client.send(head("/early", "PUT", b"Content-Length: 50000000\r\n"))
+        client.send(bytes(1_000_000))
+        assert client.answer().endswith(b"too large")
