@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import math
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextvars import ContextVar
@@ -104,17 +105,17 @@ async def each_order(
     """
     turns, stories = await begin()
     _, given = await turns.play([], *stories)
-    orders = _orders(given.count(0), given.count(1) + 2)
-    if len(orders) > at_most:
-        orders = random.Random(1).sample(orders, at_most)
-    for order in orders:
+    for order in _orders(given.count(0), given.count(1) + 2, at_most):
         turns, stories = await begin()
         yield (await turns.play(order, *stories))[0]
 
 
-def _orders(first: int, second: int) -> list[list[int]]:
+def _orders(first: int, second: int, at_most: int) -> list[list[int]]:
     total = first + second
-    return [
-        [0 if at in places else 1 for at in range(total)]
-        for places in map(set, itertools.combinations(range(total), first))
-    ]
+    if math.comb(total, first) <= at_most:
+        drawn = set(itertools.combinations(range(total), first))
+    else:  # there are millions of them soon
+        chance, drawn = random.Random(1), set()
+        while len(drawn) < at_most:
+            drawn.add(tuple(sorted(chance.sample(range(total), first))))
+    return [[0 if at in places else 1 for at in range(total)] for places in sorted(drawn)]
