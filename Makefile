@@ -8,6 +8,8 @@ KILLS ?= 500
 OUTAGES ?= 20
 MINUTES ?= 60
 BIN := .venv/bin
+# A file's tests stay together, for they share servers; the longest folders come first.
+PARALLEL := -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 COMPILE := $(BIN)/pip-compile --generate-hashes --no-emit-index-url --no-emit-find-links --no-header \
 	--strip-extras --allow-unsafe --quiet
 
@@ -22,10 +24,10 @@ run: .venv/installed ## serve 127.0.0.1:5000 (PORT=…) with content in ./data (
 
 test: .venv/developing ## all tests, with every real part that can be had
 	@.ci/tools
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(PARALLEL)
 
 quick: .venv/developing ## the tests that need no real part and take no time
-	$(BIN)/python -m pytest -q -m "not slow and not real"
+	$(BIN)/python -m pytest -q -m "not slow and not real" $(PARALLEL)
 
 check: .venv/developing ## format, lint, types, and which part may import which
 	$(BIN)/ruff format --check .

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -14,13 +15,16 @@ from pathlib import Path
 
 Word = str | Path
 
+_CHANCE = random.SystemRandom()
+
 
 def free_port() -> int:
-    """A port of 127.0.0.1 that nobody uses now."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
+    """A port of 127.0.0.1 that nobody uses now, and that the kernel gives to no connection meanwhile."""
+    while True:
+        port = _CHANCE.randrange(10_000, 32_000)
+        with contextlib.suppress(OSError), socket.socket() as listener:
+            listener.bind(("127.0.0.1", port))
+            return port
 
 
 def environment(**changes: str) -> dict[str, str]:

@@ -146,13 +146,11 @@ def sockets(pid: int) -> int:
 
 
 @WORKERS
-def test_workers_log_alike(serve: Callable[..., Sidecargo], workers: str) -> None:
+def test_workers_take_down_alike_what_was_done(serve: Callable[..., Sidecargo], workers: str) -> None:
     server = serve("--workers", workers)
     registry: Registry = fresh(server.host)
     registry.push(B)
-    eventually(
-        lambda: "INFO sidecargo.publish:" in server.process.said() and B.digest in server.process.said()
-    )
+    eventually(lambda: '"event": "push"' in server.process.said() and B.digest in server.process.said())
 
 
 def test_workers_leave_with_their_supervisor(tmp_path: Path) -> None:
