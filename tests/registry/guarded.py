@@ -12,6 +12,7 @@ from pathlib import Path
 from registry.access.robots import hashed
 from tests.real import sidecargo
 from tests.real.sidecargo import Sidecargo
+from tests.registry.consumers.build import Shape
 from tests.registry.consumers.shapes import B
 from tests.registry.talk import Answer, Registry
 
@@ -67,14 +68,16 @@ class Guarded:
     ) -> Answer:
         return Registry(self.host, "").ask(method, path, fields, body)
 
-    def push(self, name: str, fields: Mapping[str, str]) -> Answer:
-        """Push B there as whoever `fields` show; the answer to the PUT of its manifest."""
+    def push(self, name: str, fields: Mapping[str, str], shape: Shape = B) -> Answer:
+        """Push an image there as whoever `fields` show; the answer to the PUT of its manifest."""
         base = f"/v2/{name}"
-        for digest, data in B.blobs.items():
+        for digest, data in shape.blobs.items():
             path = f"{base}/blobs/uploads/?digest={digest}"
             answer = self.ask("POST", path, fields, data)
             assert answer.status == 201, answer
-        return self.ask("PUT", f"{base}/manifests/v1", {"Content-Type": B.media_type, **fields}, B.body)
+        return self.ask(
+            "PUT", f"{base}/manifests/v1", {"Content-Type": shape.media_type, **fields}, shape.body
+        )
 
 
 def start(
@@ -82,6 +85,7 @@ def start(
     *flags: str,
     access: Mapping[str, object] | None = None,
     server: Mapping[str, object] | None = None,
+    port: int | None = None,
     **more: object,
 ) -> Guarded:
     """Start one on `folder`; `access` and `server` have more of those sections, `more` other settings."""
@@ -90,7 +94,7 @@ def start(
     rules = [{"repositories": names, "who": [who], "may": may.split()} for names, who, may in RULES]
     section = {"htpasswd": str(users), "robots": list(ROBOTS), "rules": rules, **(access or {})}
     settings.write_text(json.dumps({"access": section, "server": server or {}, **more}))
-    guarded = Guarded(sidecargo.start(folder, *flags, settings=settings), users)
+    guarded = Guarded(sidecargo.start(folder, *flags, port=port, settings=settings), users)
     for name in (PRIVATE, PUBLIC):
         assert guarded.push(name, basic("admin")).status == 201
     return guarded

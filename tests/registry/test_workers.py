@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import resource
 import signal
 import threading
 import time
@@ -122,6 +123,22 @@ def test_connections_that_come_at_once_are_shared(serve: Callable[..., Sidecargo
     assert sum(shares) >= 60, shares
     # By chance alone, a worker of two gets fewer than 8 of 64 once in 10^10 times.
     assert min(shares) >= 8, shares
+
+
+@WORKERS
+def test_connections_are_not_limited_by_what_a_shell_begins_with(
+    serve: Callable[..., Sidecargo], workers: str
+) -> None:
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, before[1]))
+    try:
+        server = serve("--workers", workers)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    with contextlib.ExitStack() as open_ones:
+        connections = [open_ones.enter_context(Connection(server.host)) for _ in range(600)]
+        for connection in connections:
+            assert connection.ask("GET", "/healthz").status == 200
 
 
 def serving(server: Sidecargo) -> list[int]:

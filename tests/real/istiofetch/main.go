@@ -2,6 +2,8 @@
 //
 //	istiofetch [-dir DIR] [-pull-secret FILE] [-timeout 15s] URL [CHECKSUM]
 //	istiofetch [flags] -            reads lines "URL [CHECKSUM]" from standard input
+//	istiofetch [flags] -agents N URL [CHECKSUM]
+//	                                N agents at the same moment, each with a cache of its own, which it empties
 //
 // It prints a line of JSON for each URL and exits 1 when one of them failed.
 package main
@@ -17,6 +19,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	"istio.io/istio/pkg/log"
 	"istio.io/istio/pkg/wasm"
@@ -29,12 +32,15 @@ type outcome struct {
 	SHA256 string `json:"sha256,omitempty"`
 	Digest string `json:"digest,omitempty"`
 	Error  string `json:"error,omitempty"`
+	// Seconds is how long one of many agents took.
+	Seconds float64 `json:"seconds,omitempty"`
 }
 
 func main() {
 	dir := flag.String("dir", "", "where modules are kept (default: a new temporary folder)")
 	secret := flag.String("pull-secret", "", "a dockerconfigjson, as imagePullSecret holds it")
 	timeout := flag.Duration("timeout", wasm.DefaultHTTPRequestTimeout, "the time for each URL")
+	agents := flag.Int("agents", 0, "how many agents fetch at the same moment")
 	flag.Parse()
 	if flag.NArg() < 1 {
 		flag.Usage()
@@ -48,10 +54,13 @@ func main() {
 	if *dir == "" {
 		*dir = must(os.MkdirTemp("", "istiofetch"))
 	}
-	cache := wasm.NewLocalFileCache(*dir, wasm.Options{
-		HTTPRequestTimeout:    wasm.DefaultHTTPRequestTimeout,
-		HTTPRequestMaxRetries: wasm.DefaultHTTPRequestMaxRetries,
-	})
+	if *agents > 0 {
+		if !crowd(*agents, *dir, options, flag.Args()) {
+			os.Exit(1)
+		}
+		return
+	}
+	cache := emptyCache(*dir)
 
 	failed, version := false, 0
 	printer := json.NewEncoder(os.Stdout)
@@ -74,6 +83,38 @@ func main() {
 	if failed {
 		os.Exit(1)
 	}
+}
+
+func emptyCache(dir string) *wasm.LocalFileCache {
+	return wasm.NewLocalFileCache(dir, wasm.Options{
+		HTTPRequestTimeout:    wasm.DefaultHTTPRequestTimeout,
+		HTTPRequestMaxRetries: wasm.DefaultHTTPRequestMaxRetries,
+	})
+}
+
+// crowd has as many agents fetch at once and says whether all could.
+func crowd(agents int, dir string, options wasm.GetOptions, words []string) bool {
+	outcomes, begin := make(chan outcome), make(chan struct{})
+	for number := range agents {
+		mine := filepath.Join(dir, strconv.Itoa(number))
+		must(0, os.Mkdir(mine, 0o755))
+		go func() {
+			<-begin
+			began := time.Now()
+			result := fetch(emptyCache(mine), options, words)
+			result.Seconds = time.Since(began).Seconds()
+			must(0, os.RemoveAll(mine))
+			outcomes <- result
+		}()
+	}
+	close(begin)
+	all, printer := true, json.NewEncoder(os.Stdout)
+	for range agents {
+		result := <-outcomes
+		all = all && result.Error == ""
+		must(0, printer.Encode(result))
+	}
+	return all
 }
 
 func fetch(cache *wasm.LocalFileCache, options wasm.GetOptions, words []string) outcome {
