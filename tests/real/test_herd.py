@@ -16,7 +16,7 @@ from tests.registry.consumers.build import OCI_LAYER, PLUGIN, image, layer
 from tests.registry.guarded import SECRET, basic
 from tests.registry.wasm.binary import custom
 
-pytestmark = [pytest.mark.real, pytest.mark.slow]
+pytestmark = [pytest.mark.real, pytest.mark.slow, pytest.mark.alone]
 
 AGENTS = 1500
 SECONDS = 30
