@@ -60,7 +60,7 @@ PLACES = {
     "prometheus_client": {"registry.metrics", "registry.ops"},
     "pydantic": {"registry.settings", "registry.cli"},
     "pydantic_settings": {"registry.settings"},
-    "urllib3": {"registry.client", "storage.s3.errors"},
+    "urllib3": {"registry.client", "registry.login.asking", "storage.s3.errors"},
     "uvloop": {"composition"},
     "wasmtime": {"registry.wasm"},
     "zlib_ng": {"registry.consumers"},

@@ -61,7 +61,7 @@ def test_where_a_claim_ends_is_never_in_doubt(border: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "{}", "{a", "a}", "{a}{b}", "a b", "{a b}", "a\n", "{a\n}", "é", "{{a}}", "%20{a}", f"{{{'a' * 201}}}"],
+    ["", "{}", "{a", "a}", "{a}{b}", "a b", "{a b}", "a\n", "{a\n}", "é", "{{a}}", "%20{a}", "%20"],
 )  # fmt: skip
 def test_what_is_no_template(text: str) -> None:
     with pytest.raises(ValueError, match="write"):
