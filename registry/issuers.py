@@ -22,7 +22,8 @@ def federation(access: Access, environment: Mapping[str, str] = os.environ) -> F
     providers = [
         Provider(one.known, _place(one), asking, _client(one, environment)) for one in access.oidc
     ]  # fmt: skip
-    return Federation(providers, access.rights.groups, access.personal.revoked, asking)
+    seconds = access.personal.lifetime.total_seconds()
+    return Federation(providers, access.rights.groups, access.personal.revoked, asking, seconds)
 
 
 def _place(one: Oidc) -> Place:

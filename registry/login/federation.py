@@ -16,7 +16,8 @@ from storage.errors import IssuerUnavailable
 class Federation:
     """The issuers that are known, and the `groups` that matter here.
 
-    `revoked` are the personal tokens that do not count any more: by their ids, or by whose they are.
+    Personal tokens last `personal_seconds`; those that are `revoked`, by their ids or by whose they are, do
+    not count any more.
     """
 
     def __init__(
@@ -25,7 +26,9 @@ class Federation:
         groups: Iterable[str] = (),
         revoked: Iterable[str] = (),
         asking: Asking | None = None,
+        personal_seconds: float = 30 * 86400.0,
     ) -> None:
+        self.personal_seconds = personal_seconds
         self._providers = {one.issuer.url: one for one in providers}
         self._proofs = {one.issuer.name: one.issuer.proof for one in providers}
         self._groups = frozenset(groups)

@@ -82,6 +82,7 @@ class Provider:
         self._place = place
         self._asking = asking
         self._clock = clock
+        self._said: tuple[Endpoints, float] | None = None
         self._keys: Mapping[str, Key] = {}
         self._found = -KEPT_SECONDS
         self._asked = -LEAST_SECONDS
@@ -100,8 +101,11 @@ class Provider:
         return self._keys.get(key_id)
 
     async def endpoints(self) -> Endpoints:
-        """What the issuer says of itself; raises IssuerSilent."""
-        return await self._asking.run(self._discovered)
+        """What the issuer says of itself, asked once an hour; raises IssuerSilent."""
+        found = self._said
+        if found is None or self._clock() - found[1] >= FRESH_SECONDS:
+            found = self._said = await self._asking.run(self._discovered), self._clock()
+        return found[0]
 
     async def exchange(self, code: str, verifier: str, back: str) -> str:
         """The identity token for what a browser brought back from there; raises IssuerSilent."""

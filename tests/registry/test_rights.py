@@ -203,4 +203,5 @@ def test_there_is_no_route_without_a_right() -> None:
     assert all(isinstance(row.right, Right) for row in ROUTES)
     assert {row.path for row in ROUTES if row.right is Right.OPEN} == {
         "/v2/", "/token", "/keys/", "/keys/cosign.pub", "/healthz", "/readyz", "/", "/style.css",
+        "/login", "/login/callback",
     }  # fmt: skip
