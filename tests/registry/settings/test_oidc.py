@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from registry.access.principal import Principal
+from registry.access.rights import Right
 from registry.settings import SettingsInvalid, load
 from registry.settings.show import MASK, as_data, as_yaml
 
@@ -126,3 +129,15 @@ def test_issuers_are_told_apart(tmp_path: Path, other: Any, said: str) -> None:
 def test_what_is_no_token_is_not_revoked(tmp_path: Path, revoked: str) -> None:
     with pytest.raises(SettingsInvalid, match=r"write its id|is nobody"):
         written(tmp_path, ONE, personal={"revoked": [revoked]})
+
+
+def test_the_example_of_the_page(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[3] / "docs" / "access.md").read_text()
+    (example,) = (one for one in re.findall(r"```yaml\n(.*?)```", page, re.DOTALL) if "oidc:" in one)
+    (tmp_path / "s.yaml").write_text(example)
+    access = load(tmp_path / "s.yaml", use_environment=False).settings.access
+    assert [one.known.name for one in access.oidc] == ["github", "gitlab", "cluster", "sso"]
+    groups = frozenset({"repo:my-org/app"})
+    assert access.rights.allow(Principal("oidc:github/x", "", groups), Right.PUSH, "my-org/app/auth")
+    pod = Principal("oidc:cluster/system:serviceaccount:istio-system:gateway", "")
+    assert access.rights.allow(pod, Right.PULL, "a/b") and not access.rights.allow(pod, Right.PUSH, "a/b")
