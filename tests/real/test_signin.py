@@ -15,6 +15,7 @@ import pytest
 
 from tests.real import browser, images, sidecargo
 from tests.real.browser import Browser
+from tests.real.dockerd import Docker
 from tests.real.process import Process, free_port
 from tests.real.sidecargo import Sidecargo
 from tests.real.test_logins import Client
@@ -145,20 +146,40 @@ def basic(secret: str) -> str:
     return "Basic " + base64.b64encode(f"any:{secret}".encode()).decode()
 
 
-def test_a_job(place: Place, layout: Path, tmp_path: Path) -> None:
+@pytest.fixture
+def job(place: Place) -> str:
     """A token for a machine, as RFC 9068 has it, from the issuer by its own flow."""
     form = {"grant_type": "client_credentials", "resource": "urn:sidecargo"}
     credential = base64.b64encode(b"job:secret+of+the+job").decode()
     fields = {"Authorization": f"Basic {credential}", "Content-Type": "application/x-www-form-urlencoded"}
     answer = request("POST", f"{place.issuer}/token", body=urlencode(form).encode(), headers=fields)
     assert answer.status == 200, answer
-    token = json.loads(answer.body)["access_token"]
+    return str(json.loads(answer.body)["access_token"])
+
+
+def test_a_job(place: Place, job: str, layout: Path, tmp_path: Path) -> None:
     host = place.server.host
     crane = Client(tmp_path / "home", "crane")
-    crane.works("auth", "login", host, "-u", "oidc", "--password-stdin", text=token)
+    crane.works("auth", "login", host, "-u", "oidc", "--password-stdin", text=job)
     crane.works("push", layout, f"{host}/team/job:v1")
     assert "NAME_UNKNOWN" in crane.fails("push", layout, f"{host}/other/job:v1").said
-    bearer = get(f"{place.server.url}/v2/team/job/manifests/v1", {"Authorization": f"Bearer {token}"})
+    bearer = get(f"{place.server.url}/v2/team/job/manifests/v1", {"Authorization": f"Bearer {job}"})
     assert bearer.status == 200, bearer
-    crane.works("auth", "login", host, "-u", "oidc", "--password-stdin", text=token[:-8] + "AAAAAAAA")
+    crane.works("auth", "login", host, "-u", "oidc", "--password-stdin", text=job[:-8] + "AAAAAAAA")
     assert "signature is wrong" in crane.fails("manifest", f"{host}/team/job:v1").said
+
+
+def test_docker(place: Place, job: str, docker: Docker, tmp_path: Path) -> None:
+    host = place.server.host
+    (tmp_path / "plugin.wasm").write_bytes(require("plugin").read_bytes())
+    (tmp_path / "Dockerfile").write_text("FROM scratch\nCOPY plugin.wasm ./plugin.wasm\n")
+    for name in ("team/docker", "other/docker"):
+        docker.succeed("build", "-t", f"{host}/{name}:v1", tmp_path)
+    assert "signature is wrong" in docker("login", host, "-u", "oidc", "-p", job[:-8] + "AAAAAAAA").said
+    docker.succeed("login", host, "-u", "oidc", "-p", job)
+    docker.succeed("push", f"{host}/team/docker:v1")
+    said = docker("push", f"{host}/other/docker:v1")
+    assert said.code != 0 and "oidc:sso/job may not see it" in said.said, said.said
+    docker.succeed("rmi", f"{host}/team/docker:v1")
+    docker.succeed("pull", f"{host}/team/docker:v1")
+    docker("logout", host)

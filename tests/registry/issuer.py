@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 import secrets
+import ssl
 import threading
 import time
 from collections.abc import Iterator
@@ -105,8 +106,8 @@ class IssuerServer:
 
 
 @contextmanager
-def running() -> Iterator[IssuerServer]:
-    """An issuer that runs on this machine."""
+def running(tls: ssl.SSLContext | None = None) -> Iterator[IssuerServer]:
+    """An issuer that runs on this machine; with a context it speaks TLS."""
     issuer = IssuerServer()
 
     class Handler(BaseHTTPRequestHandler):
@@ -147,7 +148,9 @@ def running() -> Iterator[IssuerServer]:
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         server.daemon_threads = True
-        issuer.url = f"http://127.0.0.1:{server.server_port}"
+        if tls is not None:
+            server.socket = tls.wrap_socket(server.socket, server_side=True)
+        issuer.url = f"{'https' if tls else 'http'}://127.0.0.1:{server.server_port}"
         issuer.key(issuer.kid)
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()

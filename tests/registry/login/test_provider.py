@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import ssl
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from registry.login.provider import (
     Place,
     Provider,
 )
+from tests.registry.certificates import Authority
 from tests.registry.issuer import CLIENT, DISCOVERY, KEYS, SECRET, TOKEN, IssuerServer, running
 
 
@@ -184,6 +186,23 @@ async def test_keys_of_a_place_of_their_own_need_no_discovery(make: Any, tmp_pat
     (tmp_path / "keys.json").write_bytes(cluster.jwks)
     of_file = make(url="https://kubernetes.default.svc", keys=str(tmp_path / "keys.json"))
     assert await of_file.key("one") is not None
+
+
+async def test_an_authority_of_its_own(make: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """As within a cluster: keys by https, by whom no system trusts, for who shows a token."""
+    authority = Authority(tmp_path)
+    files, context = authority.make("cluster"), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(files.certificate, files.key)
+    (tmp_path / "token").write_text("seen")
+    with running(context) as cluster:
+        place = {"url": cluster.url, "token": str(tmp_path / "token")}
+        with pytest.raises(IssuerSilent):
+            await make(**place).key("one")
+        assert cluster.bearers == [], "nothing is shown to whom nobody knows"
+        assert "CERTIFICATE_VERIFY_FAILED" in caplog.text
+        provider = make(**place, ca=str(authority.root))
+        assert await provider.key("one") is not None
+        assert cluster.bearers == ["Bearer seen"] * 2
 
 
 @pytest.mark.parametrize("missing", ["keys", "token", "ca"])
