@@ -51,7 +51,7 @@ class Federation:
         """Who shows an identity token; raises IdTokenRefused, IssuerUnavailable."""
         said = idtokens.said(token)
         try:
-            key = await provider.key(said.key_id) if said else None
+            key = await provider.key(said.key_id) if said and said.key_id else None
         except IssuerSilent as silent:
             raise IssuerUnavailable(
                 f"{provider.issuer.name}, which says who you are, does not answer.",

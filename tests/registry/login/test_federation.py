@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
+import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
@@ -142,6 +143,14 @@ async def test_what_is_wrong_is_said_recorded_and_slows_down_nobody(
     assert len(door._slowness) == 0
     forged = issuer.token(kid="one")[:-8] + "AAAAAAAA"
     assert "signature" in (await refused(door, basic(forged))).message
+
+
+async def test_a_token_without_a_key_s_id_is_no_reason_to_ask(door: Door, issuer: IssuerServer) -> None:
+    claims, key = {"iss": issuer.url, "aud": "sidecargo"}, issuer.key("one")
+    for head in ({}, {"kid": ""}):
+        shown = basic(jwt.encode(claims, key, "RS256", head))
+        assert "a key that its issuer does not have" in (await refused(door, shown)).message
+    assert issuer.asked == []
 
 
 async def test_a_token_of_nobody_who_is_known_is_a_password_like_any(
