@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 from starlette.applications import Starlette
 
-from registry import choke, chores, keyring, logs, storages, warnings, workers
+from registry import choke, chores, issuers, keyring, logs, storages, warnings, workers
 from registry.access.capabilities import Capabilities, CapabilityKeyInvalid
 from registry.access.proxies import Proxies
 from registry.access.seal import Seal
@@ -228,7 +228,7 @@ def _audit(settings: Settings) -> Audit:
 
 
 def _door(settings: Settings, seen: Audiences, root: Path | None, audit: Audit = silent) -> Door:
-    """Raises StoreUnavailable for a file that cannot be read, TokenKeyInvalid for a key that is none."""
+    """Raises StoreUnavailable for what cannot be read, TokenKeyInvalid for a key that is none."""
     access = settings.access
     try:
         users = UserFile(Path(access.htpasswd) if access.htpasswd else None, access.known_robots)
@@ -242,7 +242,8 @@ def _door(settings: Settings, seen: Audiences, root: Path | None, audit: Audit =
         key = keyring.token_key(access.tokens.key, root)
         lifetime = access.tokens.lifetime.total_seconds()
         tokens = Tokens(key, known_url(settings), known_as(settings), lifetime)
-    return Door(users, seen, tokens, is_open=not access.is_used, audit=audit)
+    known = issuers.federation(access)
+    return Door(users, seen, tokens, is_open=not access.is_used, federation=known, audit=audit)
 
 
 def _capabilities(settings: Settings, root: Path | None) -> Capabilities:

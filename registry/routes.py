@@ -13,7 +13,7 @@ from registry.api import base, blobs, catalog, manifests, referrers, tags, token
 from registry.api.call import Call
 from registry.apply.options import KINDS
 from registry.plugins import apply, history, keys, module, report, urls
-from registry.web import pages
+from registry.web import login, pages
 
 Resource = Callable[[Call], Awaitable[Response]]
 
@@ -86,6 +86,8 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/healthz", Right.OPEN, ops.healthz),
     Route("GET", "/readyz", Right.OPEN, ops.readyz),
     Route("GET", "/metrics", Right.ADMIN, ops.metrics),
+    Route("GET", "/login", Right.OPEN, login.begin),
+    Route("GET", "/login/callback", Right.OPEN, login.callback),
     Route("GET", "/", Right.OPEN, pages.start),
     Route("GET", "/style.css", Right.OPEN, pages.style),
 )

@@ -162,6 +162,12 @@ class Unauthorized(RegistryError):
         self.challenge = ""
 
 
+class IssuerUnavailable(RegistryError):
+    """Somebody is known elsewhere, and there nobody answers."""
+
+    code = "UNAVAILABLE"
+
+
 class Denied(RegistryError):
     """A request that this principal may not make."""
 

@@ -27,9 +27,9 @@ FLOORS = {
     "artifacts": "registry.console registry.client registry.artifacts",
     "HTTP": "registry.api registry.hot registry.plugins registry.web registry.ops registry.routes "
     "registry.choke registry.metrics registry.login",
-    "composition": "registry.settings registry.storages registry.keyring registry.certificate "
-    "registry.workers registry.heap registry.logs registry.chores registry.warnings registry.app "
-    "registry.cli registry.__main__",
+    "composition": "registry.settings registry.storages registry.keyring registry.issuers "
+    "registry.certificate registry.workers registry.heap registry.logs registry.chores "
+    "registry.warnings registry.app registry.cli registry.__main__",
 }
 ORDER = list(FLOORS)
 FLOOR_OF = {name: floor for floor, named in FLOORS.items() for name in named.split()}
@@ -60,7 +60,7 @@ PLACES = {
     "prometheus_client": {"registry.metrics", "registry.ops"},
     "pydantic": {"registry.settings", "registry.cli"},
     "pydantic_settings": {"registry.settings"},
-    "urllib3": {"registry.client", "storage.s3.errors"},
+    "urllib3": {"registry.client", "registry.login.asking", "storage.s3.errors"},
     "uvloop": {"composition"},
     "wasmtime": {"registry.wasm"},
     "zlib_ng": {"registry.consumers"},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -15,11 +16,14 @@ from registry.access.robots import Robot
 class Identity:
     """Who showed a right credential: `proof` is a print of what it was held against.
 
-    It is good for as long as that is kept, and for robots until they expire.
+    It is good for as long as that is kept, for robots until they expire, and until it `ends`. Who is known
+    elsewhere has the `groups` that were told.
     """
 
     name: str
     proof: str
+    groups: frozenset[str] = frozenset()
+    ends: float = math.inf
 
 
 class RobotExpired(Exception):

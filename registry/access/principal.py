@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import math
 import re
 from dataclasses import dataclass
 
@@ -10,10 +11,11 @@ from registry.access.scopes import Scope
 
 ANONYMOUS = "anonymous"
 AUTHENTICATED = "authenticated"
-USER, ROBOT, GROUP = "user:", "robot:", "group:"
+USER, ROBOT, GROUP, OIDC = "user:", "robot:", "group:", "oidc:"
 
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._@+-]{0,126}[A-Za-z0-9])?")
 _GROUP = re.compile(r"[!-~]{1,256}")
+_ISSUER = re.compile(r"[a-z0-9](?:[a-z0-9.-]{0,62}[a-z0-9])?")
 
 
 def is_name(text: str) -> bool:
@@ -21,15 +23,28 @@ def is_name(text: str) -> bool:
     return _NAME.fullmatch(text) is not None
 
 
+def is_issuer(text: str) -> bool:
+    """Whether those whom another one knows may be told by this name of it: `oidc:ISSUER/NAME`."""
+    return _ISSUER.fullmatch(text) is not None
+
+
 def validated(who: str) -> str:
     """What a rule's `who` names, when it is well-formed; raises ValueError with the fix otherwise."""
     if who in (ANONYMOUS, AUTHENTICATED):
         return who
     kind, _, name = who.partition(":")
-    if (f"{kind}:" in (USER, ROBOT) and is_name(name)) or (f"{kind}:" == GROUP and _GROUP.fullmatch(name)):
+    issuer, _, called = name.partition("/")
+    forms = {
+        USER: is_name(name),
+        ROBOT: is_name(name),
+        GROUP: _GROUP.fullmatch(name),
+        OIDC: is_issuer(issuer) and _GROUP.fullmatch(called),
+    }
+    if forms.get(f"{kind}:"):
         return who
     raise ValueError(
-        f"{who!r} is nobody; write user:NAME, robot:NAME, group:NAME, authenticated, or anonymous (everybody)"
+        f"{who!r} is nobody; write user:NAME, robot:NAME, group:NAME, oidc:ISSUER/NAME, authenticated, "
+        "or anonymous (everybody)"
     )
 
 
@@ -38,7 +53,7 @@ class Principal:
     """Who asks: a name (`user:alice`, `robot:deploy`; "" is anonymous) and the address of the connection.
 
     The address is "" where it is not known. `scopes` is what a token is limited to; None: nothing limits.
-    `proof` is a print of what the credential was held against.
+    `proof` is a print of what the credential was held against, `ends` when it is over by itself.
     """
 
     name: str
@@ -46,6 +61,7 @@ class Principal:
     groups: frozenset[str] = frozenset()
     scopes: frozenset[Scope] | None = None
     proof: str = ""
+    ends: float = math.inf
 
     @property
     def known_as(self) -> frozenset[str]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from registry import patterns
-from registry.access.principal import ANONYMOUS, Principal
+from registry.access.principal import ANONYMOUS, GROUP, Principal
 from registry.access.rights import Right
 from registry.access.scopes import LISTING, Scope
 
@@ -40,6 +40,12 @@ class Rules:
     def given(self) -> bool:
         """Whether there are any."""
         return bool(self._rules)
+
+    @property
+    def groups(self) -> frozenset[str]:
+        """The groups that they give something."""
+        named = (who for rule in self._rules for who in rule.who if who.startswith(GROUP))
+        return frozenset(who.removeprefix(GROUP) for who in named)
 
     @property
     def ask_for_a_login(self) -> bool:

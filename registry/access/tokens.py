@@ -5,10 +5,11 @@ One key and one algorithm: what a token's own header says of keys is never looke
 
 from __future__ import annotations
 
+import math
 import secrets
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import jwt
@@ -27,6 +28,7 @@ LONGEST = 12 << 10
 """Characters of a token that are looked at."""
 
 _ALGORITHM = "ES256"
+_PREFIX = "scp_"  # for those who look for secrets in places where none should be
 
 
 class TokenInvalid(Exception):
@@ -58,6 +60,21 @@ class Issued:
     seconds: int
 
 
+@dataclass(frozen=True, slots=True)
+class Personal:
+    """A token that somebody keeps; by its id it is revoked."""
+
+    id: str
+    holder: str
+    token: str = field(repr=False)
+    ends: float
+
+
+def is_personal(shown: str) -> bool:
+    """Whether it has the form of a personal token."""
+    return shown.startswith(_PREFIX)
+
+
 class Tokens:
     """Writes and reads tokens of `service`, which `issuer` (a URL) gives, signed by a P-256 key.
 
@@ -87,7 +104,7 @@ class Tokens:
         self._clock = clock
 
     def access(self, identity: Identity | None, scopes: Iterable[Scope]) -> Issued:
-        """A token for the scopes, which its holder has."""
+        """A token for the scopes, which its holder has; it ends when its holder's own credential does."""
         named = (scope.kind_name_actions for scope in sorted(scopes, key=str))
         access = [{"type": kind, "name": name, "actions": actions} for kind, name, actions in named]
         return self._issued(self.service, identity, self._lifetime, {"access": access})
@@ -95,6 +112,21 @@ class Tokens:
     def refresh(self, identity: Identity) -> str:
         """A token that gets others."""
         return self._issued(self._refreshing, identity, REFRESH_SECONDS, {}).token
+
+    def personal(self, identity: Identity, seconds: float) -> Personal:
+        """A token that somebody keeps, and shows as a password: it has the groups that he is in now."""
+        token_id = secrets.token_hex(8)
+        holder = replace(identity, ends=math.inf)  # it outlives the login by which it was got
+        issued = self._issued(self._personal, holder, seconds, {"jti": token_id})
+        return Personal(token_id, holder.name, f"{_PREFIX}{issued.token}", issued.since + issued.seconds)
+
+    def read_personal(self, token: str) -> tuple[Identity, str]:
+        """Whose a personal token is, until when, and its id; raises TokenInvalid."""
+        said = self._said(token.removeprefix(_PREFIX), self._personal, 0.0)
+        identity, token_id = _identity(said), said.get("jti")
+        if not is_personal(token) or identity is None or not isinstance(token_id, str):
+            raise TokenInvalid
+        return replace(identity, ends=float(said["exp"])), token_id
 
     def read(self, token: str, late: float = 0.0) -> Claims:
         """What an access token says, until `late` seconds after its end; raises TokenInvalid."""
@@ -117,14 +149,21 @@ class Tokens:
         # Another audience: neither kind of token is ever taken for the other.
         return f"{self.service}/token"
 
+    @property
+    def _personal(self) -> str:
+        return f"{self.service}/personal"
+
     def _issued(
         self, audience: str, identity: Identity | None, seconds: float, more: dict[str, Any]
     ) -> Issued:
         now = self._clock()
+        seconds = max(min(seconds, identity.ends - now), 0.0) if identity is not None else seconds
         claims = {"iss": self._issuer, "aud": audience, "iat": int(now), "exp": int(now + seconds)}
         claims |= {"jti": secrets.token_urlsafe(12), **more}
         if identity is not None:
             claims |= {"sub": identity.name, "proof": identity.proof}
+        if identity is not None and identity.groups:
+            claims["groups"] = sorted(identity.groups)
         return Issued(jwt.encode(claims, self._key, _ALGORITHM), now, int(seconds))
 
     def _said(self, token: str, audience: str, late: float) -> dict[str, Any]:
@@ -151,7 +190,9 @@ class Tokens:
 def _identity(said: dict[str, Any]) -> Identity | None:
     if "sub" not in said:
         return None
-    name, proof = said["sub"], said.get("proof")
-    if not isinstance(name, str) or not isinstance(proof, str):
+    name, proof, groups = said["sub"], said.get("proof"), said.get("groups", [])
+    if not isinstance(name, str) or not isinstance(proof, str) or not isinstance(groups, list):
         raise TokenInvalid
-    return Identity(name, proof)
+    if not all(isinstance(one, str) for one in groups):
+        raise TokenInvalid
+    return Identity(name, proof, frozenset(groups))

@@ -41,6 +41,7 @@ STATUS: Mapping[type[e.RegistryError], int] = {
     e.BodyTimeout: 408,
     e.Busy: 429,
     e.CheckFailed: 503,
+    e.IssuerUnavailable: 503,
     e.StoreFull: 507,
     e.StoreUnavailable: 503,
     e.FormatUnknown: 503,
@@ -63,7 +64,7 @@ def answer(error: e.RegistryError) -> Response:
         headers["Range"] = f"0-{max(error.offset - 1, 0)}"
     if isinstance(error, e.RangeNotSatisfiable):
         headers["Content-Range"] = f"bytes */{error.size}"
-    if isinstance(error, e.StoreError | e.CheckFailed | e.Busy):
+    if isinstance(error, e.StoreError | e.CheckFailed | e.Busy | e.IssuerUnavailable):
         known = error.retry_after if isinstance(error, e.StoreUnavailable) else None
         headers["Retry-After"] = RETRY_AFTER if known is None else str(known)
     if isinstance(error, e.Unauthorized):

@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse, Response
 from registry.access import scopes
 from registry.access.credentials import Password
 from registry.access.identities import Identity
-from registry.access.principal import Principal
+from registry.access.principal import OIDC, Principal
 from registry.access.scopes import Scope
 from registry.access.tokens import TokenInvalid, Tokens
 from registry.api.call import Call
@@ -33,11 +33,13 @@ async def get(call: Call) -> Response:
     principal = call.principal
     if principal.scopes is not None:
         raise Unauthorized("a token gets no tokens.", fix="Send a name and a password.")
-    identity = Identity(principal.name, principal.proof) if principal.name else None
+    identity = None
+    if principal.name:
+        identity = Identity(principal.name, principal.proof, principal.groups, principal.ends)
     asked = scopes.parse(call.request.query_params.getlist("scope"))
     said = _answer(call, tokens, identity, asked)
     said["token"] = said["access_token"]
-    if identity is not None and call.query("offline_token") == "true":
+    if identity is not None and call.query("offline_token") == "true" and not _is_elsewhere(identity):
         said["refresh_token"] = tokens.refresh(identity)
     return JSONResponse(said, headers=_HEADERS)
 
@@ -59,13 +61,14 @@ async def post(call: Call) -> Response:
     said = _answer(call, tokens, identity, scopes.parse([form.get("scope", "")]))
     if kind == "refresh_token":
         said["refresh_token"] = form["refresh_token"]
-    elif form.get("access_type") == "offline":
+    elif form.get("access_type") == "offline" and not _is_elsewhere(identity):
         said["refresh_token"] = tokens.refresh(identity)
     return JSONResponse(said, headers=_HEADERS)
 
 
 def _answer(call: Call, tokens: Tokens, identity: Identity | None, asked: Iterable[Scope]) -> dict[str, Any]:
-    principal = Principal(identity.name if identity else "", call.principal.address)
+    name, groups = (identity.name, identity.groups) if identity else ("", frozenset[str]())
+    principal = Principal(name, call.principal.address, groups)
     granted = call.services.rules.granted(principal, asked)
     issued = tokens.access(identity, granted)
     return {
@@ -74,6 +77,11 @@ def _answer(call: Call, tokens: Tokens, identity: Identity | None, asked: Iterab
         "issued_at": datetime.fromtimestamp(int(issued.since), UTC).isoformat().replace("+00:00", "Z"),
         "scope": " ".join(sorted(map(str, granted))),
     }
+
+
+def _is_elsewhere(identity: Identity) -> bool:
+    """Whether it is known elsewhere: there nobody tells us when it is not any more, so it is told again."""
+    return identity.name.startswith(OIDC)
 
 
 def _refreshing(call: Call, tokens: Tokens, token: str) -> Identity:

@@ -11,13 +11,16 @@ from typing import Generic, TypeVar
 from registry.access import credentials, robots
 from registry.access.credentials import Bearer, CredentialUnreadable, Password
 from registry.access.identities import Identity, RobotExpired
-from registry.access.principal import Principal, is_name
+from registry.access.idtokens import IdTokenRefused
+from registry.access.principal import OIDC, Principal, is_name
 from registry.access.robots import Robot
 from registry.access.slowness import LONGEST, Slowness
-from registry.access.tokens import Claims, TokenInvalid, Tokens
+from registry.access.tokens import Claims, TokenInvalid, Tokens, is_personal
 from registry.audit.record import Audit, Origin, Record, silent
 from registry.login.audiences import Audiences
+from registry.login.federation import Federation
 from registry.login.passwords import Passwords
+from registry.login.provider import Provider
 from registry.login.userfile import UserFile
 from storage.errors import Busy, Unauthorized
 
@@ -27,6 +30,9 @@ REMEMBERED_SECONDS = 300.0
 """How long a right credential is known by its seal; whether what proves it is kept is always looked at."""
 
 REMEMBERED = 20_000
+
+_PERSONAL_INVALID = "the personal token is over, or does not count any more."
+_NOBODY = Identity("", "")
 
 LATE = 3600.0
 """Seconds after the end of a token in which an upload that its holder began may still go on."""
@@ -42,6 +48,7 @@ class Door:
         tokens: Tokens | None = None,
         *,
         is_open: bool = False,
+        federation: Federation | None = None,
         audit: Audit = silent,
         passwords: Passwords | None = None,
         clock: Callable[[], float] = time.time,
@@ -50,6 +57,7 @@ class Door:
         self._audiences = audiences
         self.tokens = tokens
         self.is_open = is_open
+        self.federation = federation or Federation()
         self._audit = audit
         self._passwords = passwords or Passwords()
         self._clock = clock
@@ -82,16 +90,17 @@ class Door:
         if credential is None:
             return Principal("", address)
         sealed = self._audiences.seal(header)
+        if isinstance(credential, Bearer) and self._says_who(credential.token):
+            credential = Password("", credential.token.encode())
         if isinstance(credential, Bearer):
             claims = self.claims(credential, late=late)
-            left = claims.ends - self._clock()
-            name, proof = (claims.identity.name, claims.identity.proof) if claims.identity else ("", "")
-            principal = Principal(name, address, scopes=claims.scopes, proof=proof)
+            ends, identity = claims.ends, claims.identity or _NOBODY
+            principal = Principal(identity.name, address, identity.groups, claims.scopes, identity.proof)
         else:
             identity = await self.prove(credential, origin)
-            left = REMEMBERED_SECONDS
-            principal = Principal(identity.name, address, proof=identity.proof)
-        self._audiences.admit(sealed, principal, left)
+            ends = identity.ends
+            principal = Principal(identity.name, address, identity.groups, None, identity.proof, ends)
+        self._audiences.admit(sealed, principal, ends - self._clock())
         return principal
 
     def claims(self, bearer: Bearer, *, late: bool = False) -> Claims:
@@ -112,10 +121,16 @@ class Door:
 
     def is_known(self, identity: Identity) -> bool:
         """Whether what proved it is still kept."""
-        return self._users.now().holds(identity, self._clock())
+        now = self._clock()
+        if identity.name.startswith(OIDC):
+            return self.federation.holds(identity, now)
+        return self._users.now().holds(identity, now)
 
     async def prove(self, password: Password, origin: Origin) -> Identity:
-        """Whose a name and a password or a robot's secret are; raises Unauthorized, Busy."""
+        """Whose a name and a password or a robot's secret are, or an identity token or a personal one.
+
+        With these any name will do. Raises Unauthorized, Busy, IssuerUnavailable.
+        """
         sealed = self._audiences.seal(password.name.encode() + b"\0" + password.secret)
         known = self._right.get(sealed)
         if known is not None and self.is_known(known):
@@ -131,6 +146,11 @@ class Door:
     async def close(self) -> None:
         """Let go of the threads."""
         await self._passwords.close()
+        await self.federation.close()
+
+    def _says_who(self, token: str) -> bool:
+        """Whether a token says who somebody is, not what may be done with it."""
+        return is_personal(token) or self.federation.of(token) is not None
 
     def _done(self, sealed: bytes, task: asyncio.Task[Identity]) -> None:
         del self._under_way[sealed]
@@ -139,6 +159,12 @@ class Door:
 
     async def _proven(self, password: Password, origin: Origin) -> Identity:
         name, address, now = password.name, origin.address, self._clock()
+        shown = password.secret.decode("ascii", "replace")
+        # These cannot be guessed: who shows a wrong one on and on costs no slow hash, and nobody's turn.
+        if is_personal(shown):
+            return self._personal(shown, origin)
+        if (provider := self.federation.of(shown)) is not None:
+            return await self._told(provider, shown, origin)
         try:
             robot = self._users.now().robot(name, password.secret, now)
         except RobotExpired as expired:
@@ -168,6 +194,28 @@ class Door:
             raise self._wrong(name, origin)
         self._slowness.forgive(name, address)
         return users.user(name, kept)
+
+    def _personal(self, shown: str, origin: Origin) -> Identity:
+        try:
+            if self.tokens is None:
+                raise TokenInvalid
+            identity, token_id = self.tokens.read_personal(shown)
+        except TokenInvalid:
+            raise self._refused("?", origin, "wrong", _PERSONAL_INVALID) from None
+        if not self.federation.counts(identity, token_id, self._clock()):
+            raise self._refused(identity.name, origin, "revoked", _PERSONAL_INVALID)
+        return identity
+
+    async def _told(self, provider: Provider, shown: str, origin: Origin) -> Identity:
+        try:
+            return await self.federation.identity(provider, shown, self._clock())
+        except IdTokenRefused as refused:
+            who = f"{OIDC}{provider.issuer.name}"
+            raise self._refused(who, origin, refused.problem, refused.message) from None
+
+    def _refused(self, who: str, origin: Origin, problem: str, message: str) -> Unauthorized:
+        self._audit(Record("login", "failed", who, origin, problems=(problem,)))
+        return Unauthorized(message, fix="Get another one, and log in with it.", reason="invalid_token")
 
     def _wrong(self, name: str, origin: Origin) -> Unauthorized:
         self._note(name, origin, "wrong")

@@ -64,6 +64,7 @@ _KINDS = {list: "list", dict: "mapping", type(None): "missing value"}
 
 _whole_number = _plain("{value} is not a whole number")
 _list = _plain("{value} is not a list; write it as [a, b], in the environment as JSON")
+_mapping = _plain("{value} is not a mapping; write it as {{claim: value}}")
 _truth = _plain("{value} is not allowed; allowed: true, false")
 
 _MESSAGES: dict[str, Callable[[ErrorDetails], str]] = {
@@ -82,6 +83,8 @@ _MESSAGES: dict[str, Callable[[ErrorDetails], str]] = {
     "bool_parsing": _truth,
     "bool_type": _truth,
     "string_type": _plain("{value} is not text"),
+    "mapping_type": _mapping,
+    "dict_type": _mapping,
     "path_type": _plain("{value} is not a path"),
     "tuple_type": _list,
     "too_short": _plain("is empty; write one entry at least"),

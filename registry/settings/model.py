@@ -23,6 +23,7 @@ from registry.access.rules import Rule, Rules
 from registry.publish.policy import Policy
 from registry.releases import NEWEST
 from registry.settings import values
+from registry.settings.oidc import Issuers, Personal
 from registry.settings.section import Section
 from registry.settings.server import Server
 from registry.settings.units import Duration, Size, duration
@@ -211,14 +212,24 @@ class Access(Section):
 
     htpasswd: File | None = None
     tokens: TokenFlow = TokenFlow()
+    personal: Personal = Personal()
     urls: UrlKeys = UrlKeys()
+    oidc: Issuers = ()
     robots: tuple[RobotSettings, ...] = ()
     rules: tuple[AccessRule, ...] = ()
 
     @property
     def is_used(self) -> bool:
         """Whether it matters who asks."""
-        return bool(self.htpasswd or self.robots or self.rules or self.tokens.is_on)
+        return bool(self.htpasswd or self.robots or self.rules or self.oidc or self.tokens.is_on)
+
+    @model_validator(mode="after")
+    def _signing_in_gives_tokens(self) -> Access:
+        if not self.tokens.is_on and any(one.client_id for one in self.oidc):
+            raise ValueError(
+                "who signs in on the page gets a token: set access.tokens.enabled, or take client_id out"
+            )
+        return self
 
     @property
     def known_robots(self) -> tuple[Robot, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -46,6 +46,8 @@ def plain(value: Any) -> Any:
         return spoken_duration(value)
     if isinstance(value, tuple):
         return [plain(entry) for entry in value]
+    if isinstance(value, Mapping):
+        return {name: plain(inner) for name, inner in value.items()}
     if isinstance(value, str | Path):
         return masked(str(value))
     return value

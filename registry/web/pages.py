@@ -73,7 +73,8 @@ def wanted(call: Call) -> bool:
 def render(call: Call, template: str, **values: Any) -> Response:
     """A page; its `url` and `host` are how the registry is reached."""
     known = {"url": url(call), "host": host(call), "releases": ENVOYS}
-    page = _templates().get_template(template).render(known, **values)
+    signs_in = bool(call.services.door.federation.sign_in)
+    page = _templates().get_template(template).render(known, signs_in=signs_in, **values)
     return HTMLResponse(page, headers=_HEADERS)
 
 

@@ -21,11 +21,13 @@ PASSWORD = "open sesame"
 HASH = "$2b$04$abcdefghijklmnopqrstuu/LVz6MZlItEy42I2juLihZ66HnQx/cy"
 SECRET = "scr_" + "a" * 43
 PRIVATE, PUBLIC, ABSENT = "team/x", "public/x", "team/y"
+GROUP = "repo:octo/app"
 USERS = ("puller", "pusher", "other", "admin", "idle")
 RULES = (
     ("team/**", "user:puller", "pull"),
     ("team/**", "user:pusher", "pull push"),
     ("team/**", "robot:deploy", "pull push"),
+    ("team/**", f"group:{GROUP}", "pull push"),
     ("other/**", "user:other", "pull push delete"),
     ("**", "user:admin", "pull push delete admin"),
     ("public/**", "anonymous", "pull"),

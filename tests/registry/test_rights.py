@@ -13,8 +13,10 @@ from registry.access.rights import Right
 from registry.access.rules import Rule, Rules
 from registry.routes import ROUTES, Route
 from tests.registry import guarded as guarding
+from tests.registry import issuer as issuing
 from tests.registry.consumers.shapes import B
-from tests.registry.guarded import ABSENT, PRIVATE, PUBLIC, RULES, SECRET, Guarded, basic, stranger
+from tests.registry.guarded import ABSENT, GROUP, PRIVATE, PUBLIC, RULES, SECRET, Guarded, basic, stranger
+from tests.registry.issuer import IssuerServer
 from tests.registry.talk import Answer, Connection
 
 ORACLE = Rules(Rule(names, frozenset({who}), frozenset(map(Right, may.split()))) for names, who, may in RULES)
@@ -28,6 +30,7 @@ KNOWN = {
     "anonymous": ({}, ""),
     "empty": (basic("", ""), ""),
 }
+GROUPS = {"oidc:ci/octo/app": frozenset({GROUP}), "oidc:ci/octo/other": frozenset({"repo:octo/other"})}
 WRONG = {
     "a stranger": stranger,
     "a robot that expired": lambda: basic("gone", SECRET),
@@ -47,8 +50,17 @@ CASES = [
 
 
 @pytest.fixture(scope="module")
-def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
-    guarded = guarding.start(tmp_path_factory.mktemp("guarded"), access={"tokens": {"enabled": True}})
+def issuer() -> Iterator[IssuerServer]:
+    with issuing.running() as issuer:
+        yield issuer
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory: pytest.TempPathFactory, issuer: IssuerServer) -> Iterator[Guarded]:
+    claims = {"user": "{repository}", "group": "repo:{repository}"}
+    ci = {"name": "ci", "issuer": issuer.url, "audience": "sidecargo", "claims": claims}
+    access = {"tokens": {"enabled": True}, "oidc": [ci]}
+    guarded = guarding.start(tmp_path_factory.mktemp("guarded"), access=access)
     yield guarded
     guarded.server.stop()
 
@@ -64,13 +76,24 @@ def paths(row: Route, name: str) -> list[str]:
     return [plain.format_map({**words, "reference": reference}) for reference in references]
 
 
+def member(issuer: IssuerServer, repository: str, audience: str = "sidecargo") -> str:
+    """The identity token of a workflow, which is good for as long as the tests take."""
+    return issuer.token(audience, seconds=3600, repository=repository)
+
+
 @pytest.fixture(scope="module")
-def known(guarded: Guarded) -> dict[str, tuple[dict[str, str], str]]:
+def known(guarded: Guarded, issuer: IssuerServer) -> dict[str, tuple[dict[str, str], str]]:
     """What everybody shows, and who that is; those who have a name also by a token for all that is here."""
     scopes = [f"repository:{name}:*" for name in (PRIVATE, ABSENT, PUBLIC)] + ["registry:catalog:*"]
     query = "&".join(f"scope={scope}" for scope in scopes)
-    known = dict(KNOWN)
-    for who, (fields, principal) in KNOWN.items():
+    inside, outside = (member(issuer, name) for name in ("octo/app", "octo/other"))
+    of_groups = {
+        "member": (basic("any", inside), "oidc:ci/octo/app"),
+        "member by bearer": ({"Authorization": f"Bearer {inside}"}, "oidc:ci/octo/app"),
+        "member of another group": (basic("any", outside), "oidc:ci/octo/other"),
+    }
+    known = KNOWN | of_groups
+    for who, (fields, principal) in dict(known).items():
         token = guarded.ask("GET", f"/token?{query}", fields).json["token"]
         known[f"{who}{BY_TOKEN}"] = ({"Authorization": f"Bearer {token}"}, principal)
     return known
@@ -124,7 +147,7 @@ def check_allowed(row: Route, method: str, name: str, answer: Answer) -> None:
 
 
 def may(principal: str, row: Route, name: str) -> bool:
-    asker = Principal(principal, "127.0.0.1")
+    asker = Principal(principal, "127.0.0.1", GROUPS.get(principal, frozenset()))
     if row.path == "/v2/":
         return bool(principal)
     if not name and row.right is Right.PULL:
@@ -138,7 +161,8 @@ def is_there(row: Route) -> bool:
 
 
 def check_denied(row: Route, method: str, principal: str, name: str, answer: Answer) -> None:
-    sees = bool(name) and ORACLE.allow(Principal(principal, ""), Right.PULL, name)
+    groups = GROUPS.get(principal, frozenset())
+    sees = bool(name) and ORACLE.allow(Principal(principal, "", groups), Right.PULL, name)
     if not principal:
         expected = (401, "UNAUTHORIZED")
         url = r'realm="http://127\.0\.0\.1:\d+'
@@ -154,11 +178,20 @@ def check_denied(row: Route, method: str, principal: str, name: str, answer: Ans
 
 
 @pytest.mark.parametrize(("row", "method"), CASES)
-def test_whoever_shows_something_wrong_gets_nothing(guarded: Guarded, row: Route, method: str) -> None:
+def test_whoever_shows_something_wrong_gets_nothing(
+    guarded: Guarded, issuer: IssuerServer, row: Route, method: str
+) -> None:
+    elsewhere = member(issuer, "octo/app", "elsewhere")
+    of_groups = {
+        "an identity token for others": lambda: basic("any", elsewhere),
+        "the same by itself": lambda: {"Authorization": f"Bearer {elsewhere}"},
+        "one with another signature": lambda: basic("any", elsewhere[:-8] + "A" * 8),
+        "no personal token": lambda: basic("any", "scp_x.y.z"),
+    }
     with Connection(guarded.host) as connection:
         for path in (path for name in names_of(row) for path in paths(row, name)):
             connection.ask("GET", path, basic("admin"))  # it may be remembered now
-            for wrong in WRONG.values():
+            for wrong in (WRONG | of_groups).values():
                 answer = ask(connection, method, path, wrong())
                 assert answer.status == 401, answer
                 assert answer["www-authenticate"]
@@ -170,4 +203,5 @@ def test_there_is_no_route_without_a_right() -> None:
     assert all(isinstance(row.right, Right) for row in ROUTES)
     assert {row.path for row in ROUTES if row.right is Right.OPEN} == {
         "/v2/", "/token", "/keys/", "/keys/cosign.pub", "/healthz", "/readyz", "/", "/style.css",
+        "/login", "/login/callback",
     }  # fmt: skip

@@ -6,6 +6,9 @@ from registry.settings.model import Settings
 RULE = {"repositories": "**", "who": ["user:alice"], "may": ["pull"]}
 PUBLIC = {"repositories": "**", "who": ["anonymous"], "may": ["pull"]}
 NAMED = "https://plugins.example.com"
+GROUP = {"repositories": "**", "who": ["group:ci"], "may": ["push"]}
+SSO = {"issuer": "https://sso.example.com", "audience": "x", "claims": {"group": "{groups}"}}
+GITHUB = {"issuer": "https://token.actions.githubusercontent.com", "audience": "x"}
 
 
 @pytest.mark.parametrize(
@@ -17,6 +20,12 @@ NAMED = "https://plugins.example.com"
         ({"rules": [PUBLIC, RULE], "htpasswd": "users"}, NAMED, ["docker without a login"]),
         ({"rules": [PUBLIC, RULE], "htpasswd": "users", "tokens": {"enabled": True}}, NAMED, []),
         ({"htpasswd": "users"}, None, ["access.rules are missing"]),
+        ({"rules": [RULE], "oidc": [SSO]}, NAMED, []),
+        ({"rules": [GROUP], "oidc": [SSO]}, NAMED, []),
+        ({"rules": [GROUP], "htpasswd": "users"}, NAMED, ["name groups, and nobody is in one"]),
+        ({"rules": [GROUP, PUBLIC], "oidc": [SSO]}, NAMED, ["docker without a login"]),
+        ({"rules": [RULE], "oidc": [GITHUB]}, NAMED, ["anybody can get an identity token of https://token."]),
+        ({"rules": [RULE], "oidc": [GITHUB | {"require": {"repository_owner": "octo"}}]}, NAMED, []),
         ({"rules": [RULE]}, NAMED, ["access.rules name users or robots, and there are none"]),
         ({"rules": [RULE], "htpasswd": "u"}, "http://plugins.example.com", ["for everybody to read. Set"]),
         ({"rules": [PUBLIC]}, None, ["server.public_url is missing: istio-agent"]),

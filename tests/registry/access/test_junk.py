@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
+import json
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from registry.access import credentials, htpasswd, scopes, userlines
+from registry.access import credentials, htpasswd, idtokens, keyset, scopes, userlines
+from registry.access.claims import Template
 from registry.access.credentials import Bearer, CredentialUnreadable, Password
+from registry.access.idtokens import IdTokenRefused
+from registry.access.keyset import KeySetInvalid
 from registry.access.principal import is_name, validated
+from registry.access.signin import Attempt
 from registry.access.tokens import TokenInvalid
 from tests.registry.access.test_htpasswd import HASH, SECRET
 from tests.registry.access.test_tokens import KEY, SERVICE, URL, Tokens, pem
@@ -34,6 +41,47 @@ def test_tokens(token: str) -> None:
         except TokenInvalid:
             continue
         raise AssertionError("nobody can make one")
+
+
+JSON = some.recursive(
+    some.none() | some.booleans() | some.floats() | some.integers() | some.text(),
+    lambda inner: some.lists(inner) | some.dictionaries(some.text(), inner),
+    max_leaves=8,
+)
+CLAIMS = some.dictionaries(some.sampled_from(["a", "a.b", "b", "email", "iss", "kid", "alg", "exp"]), JSON)
+
+
+@given(CLAIMS, CLAIMS, some.text(max_size=4))
+def test_identity_tokens(header: dict[str, object], claims: dict[str, object], seal: str) -> None:
+    parts = (base64.urlsafe_b64encode(json.dumps(part).encode()).decode() for part in (header, claims))
+    token = ".".join((*(part.rstrip("=") for part in parts), seal))
+    found = idtokens.said(token)
+    assert found is None or found.issuer == claims["iss"]
+    with pytest.raises(IdTokenRefused):
+        idtokens.believed(token, None, issuer="x", audience="y", algorithms=("RS256",), now=0)
+
+
+@given(some.text() | some.from_regex(r"\A([a-z:]*\{[a-z.]*\}[a-z:/ ]*){1,3}\Z"), CLAIMS)
+def test_templates(text: str, claims: dict[str, object]) -> None:
+    try:
+        template = Template.parse(text)
+    except ValueError:
+        return
+    assert str(template) == text
+    for found in template.texts(claims):
+        assert validated(f"group:{found}")
+
+
+@given(some.binary() | some.builds(lambda keys: json.dumps({"keys": keys}).encode(), JSON))
+def test_sets_of_keys(document: bytes) -> None:
+    with pytest.raises(KeySetInvalid):
+        keyset.parse(document)
+
+
+@given(some.text() | some.from_regex(r"\A[A-Za-z0-9_-]{43}\.[a-z.-]*\Z"))
+def test_what_a_browser_keeps(text: str) -> None:
+    found = Attempt.read(text)
+    assert found is None or found.kept == text
 
 
 @given(some.lists(some.text() | some.from_regex(r"\Arepository:[a-z/]*:[a-z,*]*\Z")))

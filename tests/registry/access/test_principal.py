@@ -33,6 +33,8 @@ def test_local_is_this_machine(address: str, local: bool) -> None:
         "user:a@example.com",
         "robot:ci.deploy",
         "group:repo:acme/x",
+        "oidc:github/repo:acme/x:ref:refs/heads/main",
+        "oidc:cluster.example/system:serviceaccount:a:b",
     ],
 )
 def test_who_rules_may_name(who: str) -> None:
@@ -41,10 +43,13 @@ def test_who_rules_may_name(who: str) -> None:
 
 @pytest.mark.parametrize(
     "who",
-    ["", "alice", "user:", "user:a:b", "user:*", "robot:-x", "group:", "group:a b", "everybody", "Anonymous"],
-)
+    ["", "alice", "user:", "user:a:b", "user:*", "robot:-x", "group:", "group:a b", "everybody", "Anonymous",
+     "oidc:", "oidc:x", "oidc:x/", "oidc:/x", "oidc:X/y", "oidc:x/a b", "oidc:-x/y"],
+)  # fmt: skip
 def test_who_is_nobody(who: str) -> None:
-    with pytest.raises(ValueError, match="user:NAME, robot:NAME, group:NAME, authenticated, or anonymous"):
+    with pytest.raises(
+        ValueError, match="user:NAME, robot:NAME, group:NAME, oidc:ISSUER/NAME, authenticated, or anonymous"
+    ):
         validated(who)
 
 

@@ -130,6 +130,12 @@ def test_listings() -> None:
     assert rules.all_may(Right.PULL, "team-a/x/public") and not rules.all_may(Right.PULL, "team-a/x")
 
 
+def test_groups_that_matter() -> None:
+    rules = Rules([*GIVEN, rule("**", "group:a:b", "pull"), rule("c", "group:c", "push")])
+    assert {"a:b", "c"} <= rules.groups
+    assert Rules().groups == frozenset()
+
+
 def test_whether_a_login_gives_more() -> None:
     assert Rules(GIVEN).ask_for_a_login
     assert not Rules([rule("**", "anonymous", "pull push")]).ask_for_a_login

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import base64
 import json
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -21,6 +22,7 @@ from registry.access.tokens import (
     TokenInvalid,
     TokenKeyInvalid,
     Tokens,
+    is_personal,
 )
 
 URL, SERVICE = "https://plugins.example.com", "plugins.example.com"
@@ -102,6 +104,40 @@ def test_neither_kind_is_taken_for_the_other(tokens: Tokens, clock: Clock) -> No
     clock.now += REFRESH_SECONDS + SKEW
     with pytest.raises(TokenInvalid):
         tokens.read_refresh(refresh)
+
+
+def test_who_is_known_elsewhere_has_his_groups_and_his_end(tokens: Tokens, clock: Clock) -> None:
+    alice = Identity("oidc:x/alice", "p", frozenset({"b", "a"}), clock.now + 60)
+    issued = tokens.access(alice, SCOPES)
+    assert issued.seconds == 60
+    assert tokens.read(issued.token) == Claims(replace(alice, ends=math.inf), SCOPES, clock.now + 60)
+    assert tokens.access(replace(alice, ends=clock.now - 1), SCOPES).seconds == 0
+    for groups in ("a", [1], {"a": 1}):
+        with pytest.raises(TokenInvalid):
+            tokens.read(forged(KEY, "ES256", sub="oidc:x/alice", proof="p", groups=groups))
+
+
+def test_personal_tokens(tokens: Tokens, clock: Clock) -> None:
+    alice = Identity("oidc:x/alice", "p", frozenset({"a"}), clock.now + 60)
+    personal = tokens.personal(alice, 1000)
+    assert (personal.holder, personal.ends, is_personal(personal.token)) == (
+        alice.name,
+        clock.now + 1000,
+        True,
+    )
+    read = (replace(alice, ends=clock.now + 1000), personal.id)
+    assert tokens.read_personal(personal.token) == read
+    assert tokens.personal(alice, 1000).id != personal.id
+    bare, access = personal.token.removeprefix("scp_"), tokens.access(alice, []).token
+    for wrong in (bare, f"scp_{access}", f"scp_{tokens.refresh(alice)}", "scp_", f"scp_{personal.token}"):
+        with pytest.raises(TokenInvalid):
+            tokens.read_personal(wrong)
+    for reading in (tokens.read, tokens.read_refresh):
+        with pytest.raises(TokenInvalid):
+            reading(bare)
+    clock.now += 1000 + SKEW
+    with pytest.raises(TokenInvalid):
+        tokens.read_personal(personal.token)
 
 
 JWK = json.loads(jwt.algorithms.ECAlgorithm.to_jwk(OTHER.public_key()))

@@ -1,0 +1,75 @@
+"""Those who are known elsewhere: who somebody is whose credential was given by an issuer of the settings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from registry.access import idtokens
+from registry.access.identities import Identity
+from registry.access.issuers import within
+from registry.access.principal import OIDC
+from registry.login.asking import Asking, IssuerSilent
+from registry.login.provider import Provider
+from storage.errors import IssuerUnavailable
+
+
+class Federation:
+    """The issuers that are known, and the `groups` that matter here.
+
+    Personal tokens last `personal_seconds`; those that are `revoked`, by their ids or by whose they are, do
+    not count any more.
+    """
+
+    def __init__(
+        self,
+        providers: Sequence[Provider] = (),
+        groups: Iterable[str] = (),
+        revoked: Iterable[str] = (),
+        asking: Asking | None = None,
+        personal_seconds: float = 30 * 86400.0,
+    ) -> None:
+        self.personal_seconds = personal_seconds
+        self._providers = {one.issuer.url: one for one in providers}
+        self._proofs = {one.issuer.name: one.issuer.proof for one in providers}
+        self._groups = frozenset(groups)
+        self._revoked = frozenset(revoked)
+        self._asking = asking
+
+    @property
+    def sign_in(self) -> Sequence[Provider]:
+        """Where people may sign in by a browser."""
+        return [one for one in self._providers.values() if one.client is not None]
+
+    def of(self, shown: str) -> Provider | None:
+        """Whose identity token a text says it is, where that is one of these."""
+        said = idtokens.said(shown) if self._providers else None
+        return self._providers.get(said.issuer) if said else None
+
+    async def identity(
+        self, provider: Provider, token: str, now: float, *, audience: str = "", nonce: str = ""
+    ) -> Identity:
+        """Who shows an identity token; raises IdTokenRefused, IssuerUnavailable."""
+        said = idtokens.said(token)
+        try:
+            key = await provider.key(said.key_id) if said and said.key_id else None
+        except IssuerSilent as silent:
+            raise IssuerUnavailable(
+                f"{provider.issuer.name}, which says who you are, does not answer.",
+                fix="Try again in a few seconds.",
+            ) from silent
+        identity = provider.issuer.identity(token, key, now, audience=audience, nonce=nonce)
+        return within(identity, self._groups)
+
+    def holds(self, identity: Identity, now: float) -> bool:
+        """Whether its issuer is still known as it was then, and its time is not over."""
+        issuer, _, _ = identity.name.removeprefix(OIDC).partition("/")
+        return self._proofs.get(issuer) == identity.proof and now < identity.ends
+
+    def counts(self, identity: Identity, token_id: str, now: float) -> bool:
+        """Whether a personal token does."""
+        return self._revoked.isdisjoint((identity.name, token_id)) and self.holds(identity, now)
+
+    async def close(self) -> None:
+        """Let go of the threads."""
+        if self._asking is not None:
+            await self._asking.close()
