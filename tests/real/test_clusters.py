@@ -137,6 +137,10 @@ def test_policy_controller_refuses(scene: Scene, controller: Callable[..., Finis
     unsigned = controller(f"{scene.here.host}/{UNSIGNED}")
     foreign = controller(f"{scene.here.host}/{SIGNED}", scene.foreign)
     elsewhere = controller(f"{scene.elsewhere.host}/{SIGNED}")
-    for done, why in ((unsigned, "no signatures found"), (foreign, "signature"), (elsewhere, "uncovered by policy")):
+    for done, why in (
+        (unsigned, "no signatures found"),
+        (foreign, "signature"),
+        (elsewhere, "uncovered by policy"),
+    ):
         assert done.code == 1, done.said
         assert why in done.said.lower(), done.said
