@@ -35,6 +35,7 @@ from storage.errors import (
     ManifestInvalid,
     ManifestUnknown,
     PreconditionFailed,
+    QuotaExceeded,
     TagImmutable,
 )
 from storage.manifest import Descriptor, Manifest
@@ -43,7 +44,14 @@ from storage.together import together
 
 _log = logging.getLogger("sidecargo.publish")
 
-_REFUSALS = (ManifestInvalid, ManifestBlobUnknown, DigestInvalid, TagImmutable, PreconditionFailed)
+_REFUSALS = (
+    ManifestInvalid,
+    ManifestBlobUnknown,
+    DigestInvalid,
+    TagImmutable,
+    QuotaExceeded,
+    PreconditionFailed,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +82,7 @@ class Publisher:
 
     async def push(self, repository: Repository, push: Push) -> Receipt:
         """Take a manifest in; raises ManifestInvalid, ManifestBlobUnknown, DigestInvalid, TagImmutable,
-        PreconditionFailed, CheckFailed, StoreError.
+        QuotaExceeded, PreconditionFailed, CheckFailed, StoreError.
 
         When it returns, the manifest, its findings, its signature and its tags are in the store. What is
         refused or warned of is kept for who asks why.
@@ -142,11 +150,12 @@ class Publisher:
             begun = await self._sign(repository, named, push, judged.found)
 
         # Each step is in the store before the next one names it.
-        stored, signature, _ = await together(
-            repository.store(manifest, push.body, digest),
-            self._signer.store(repository, begun) if begun else nothing(),
-            keep(repository, digest, judged.found) if judged.found else nothing(),
-        )
+        async with repository.room(digest, len(push.body)):
+            stored, signature, _ = await together(
+                repository.store(manifest, push.body, digest),
+                self._signer.store(repository, begun) if begun else nothing(),
+                keep(repository, digest, judged.found) if judged.found else nothing(),
+            )
         signature, _ = await together(
             self._signer.publish(repository, begun, signature) if begun else nothing(),
             repository.hold(manifest),
