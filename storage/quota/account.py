@@ -129,8 +129,7 @@ class Account(Unlimited):
 
     async def dropped(self, upload: str) -> None:
         """See `Unlimited`."""
-        if upload in (await self.book.ledger(age=SEEN)).open:
-            await self.book.change(End(upload, (upload,)))
+        await self.book.change(End(upload, (upload,)))
 
     async def close(self) -> None:
         """Be done with what nobody waits for."""

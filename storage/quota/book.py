@@ -122,7 +122,9 @@ class Book:
 
     async def ledger(self, *, age: float = 0.0) -> Ledger:
         """The ledger as it is in the store, or was at most `age` seconds ago; an empty one where none is."""
-        held = await self._read() if time.monotonic() >= self._seen_at + age else self._held
+        held = self._held
+        if held is None or time.monotonic() >= self._seen_at + age:
+            held = await self._read()
         return self._parsed(held)
 
     async def _write(self) -> None:
