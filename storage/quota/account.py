@@ -7,10 +7,10 @@ import contextlib
 import logging
 import secrets
 import time
-from collections.abc import AsyncIterator, Awaitable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 
-from storage.errors import QuotaExceeded, StoreError, StoreUnavailable
+from storage.errors import Busy, QuotaExceeded, StoreError, StoreUnavailable
 from storage.quota.book import HOLD, Begin, Book, End, Settle
 from storage.quota.ledger import NoRoom
 
@@ -75,7 +75,7 @@ class Account(Unlimited):
 
     async def must_have_room(self) -> None:
         """See `Unlimited`."""
-        if await self._left(0.0) <= 0:
+        if await self._left(SEEN) <= 0:
             raise self._exceeded(await self._used(), 1)
 
     async def within(self, source: AsyncIterator[bytes], before: int = 0) -> AsyncIterator[bytes]:
@@ -97,7 +97,7 @@ class Account(Unlimited):
             yield
         finally:
             renewing.cancel()
-            self._beside(self._leave(hold))
+            self._leave(hold)
 
     @contextlib.asynccontextmanager
     async def changing(self, sizes: Mapping[str, int], *, at_once: bool = False) -> AsyncIterator[None]:
@@ -117,10 +117,9 @@ class Account(Unlimited):
             yield
         finally:
             for hold in joined:
-                if at_once:
-                    await self._leave(hold)
-                else:
-                    self._beside(self._leave(hold))
+                self._leave(hold)
+            if at_once and self._behind:
+                await self.close()
 
     async def announced(self, upload: str, size: int) -> None:
         """See `Unlimited`."""
@@ -133,6 +132,7 @@ class Account(Unlimited):
 
     async def close(self) -> None:
         """Be done with what nobody waits for."""
+        self.book.flush()
         await asyncio.gather(*self._behind, return_exceptions=True)
 
     # What this process holds open
@@ -145,19 +145,28 @@ class Account(Unlimited):
         try:
             await self._changed(step)
         except asyncio.CancelledError:
-            self._beside(self._leave(hold))  # it may be written none the less
+            self._leave(hold)  # it may be written none the less
             raise
         self._holds.update(dict.fromkeys(sizes, hold))
         return hold
 
-    async def _leave(self, hold: _Hold) -> None:
+    def _leave(self, hold: _Hold) -> None:
+        """Hold it open no more, by and by: where that fails it lapses by itself."""
         hold.users -= 1
         if hold.users:
             return
         for key in hold.keys:
             if self._holds.get(key) is hold:
                 del self._holds[key]
-        await self.book.change(End(hold.token, hold.keys))
+        task = asyncio.create_task(self._ended(self.book.later(End(hold.token, hold.keys))))
+        self._behind.add(task)
+        task.add_done_callback(self._behind.discard)
+
+    async def _ended(self, done: asyncio.Future[None]) -> None:
+        try:
+            await done
+        except (StoreError, Busy) as error:
+            _log.warning("%s: what was stored is seen a little later: %s", self.title, error)
 
     async def _renew(self, hold: _Hold, sizes: Mapping[str, int]) -> None:
         """Hold open for longer, while a body takes its time."""
@@ -168,19 +177,6 @@ class Account(Unlimited):
                 hold.ends = time.monotonic() + HOLD / 2
             except StoreError as error:
                 _log.warning("%s: what is being pushed may not be waited for: %s", self.title, error)
-
-    def _beside(self, work: Awaitable[None]) -> None:
-        """Do what nobody waits for: where it fails, the hold lapses by itself."""
-
-        async def do() -> None:
-            try:
-                await work
-            except Exception as error:
-                _log.warning("%s: what was stored is seen a little later: %s", self.title, error)
-
-        task = asyncio.create_task(do())
-        self._behind.add(task)
-        task.add_done_callback(self._behind.discard)
 
     # What is left
 

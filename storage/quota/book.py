@@ -24,6 +24,9 @@ from storage.together import together
 HOLD = 600.0
 """For how many seconds what is held open is waited for; who needs longer says so again before."""
 
+LATER = 1.0
+"""Seconds that something waits which nobody waits for."""
+
 _TRIES = 60
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.004, 0.5
 
@@ -94,6 +97,9 @@ class Settle:
         return ledger
 
 
+_Asked = tuple[Step, asyncio.Future[None]]
+
+
 class Book:
     """The ledger under `key`; `title` is what it says of itself to people. `clock` tells Unix seconds."""
 
@@ -104,7 +110,9 @@ class Book:
         self.title = title
         self.clock = clock
         self._driver = driver
-        self._asked: list[tuple[Step, asyncio.Future[None]]] = []
+        self._asked: list[_Asked] = []
+        self._late: list[_Asked] = []
+        self._timer: asyncio.TimerHandle | None = None
         self._writer: asyncio.Task[None] | None = None
         self._held: bytes | None = None  # as this process has seen it last
         self._seen_at = float("-inf")
@@ -116,9 +124,26 @@ class Book:
         """
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._asked.append((step, done))
-        if self._writer is None or self._writer.done():
-            self._writer = asyncio.create_task(self._write())
+        self._begin()
         await done
+
+    def later(self, step: Step) -> asyncio.Future[None]:
+        """Change the ledger with its next change, or in LATER seconds; when that is done."""
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[None] = loop.create_future()
+        self._late.append((step, done))
+        if self._timer is None:
+            self._timer = loop.call_later(LATER, self.flush)
+        return done
+
+    def flush(self) -> None:
+        """Begin now with what was to be done later."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._asked += self._late
+        self._late = []
+        self._begin()
 
     async def ledger(self, *, age: float = 0.0) -> Ledger:
         """The ledger as it is in the store, or was at most `age` seconds ago; an empty one where none is."""
@@ -127,9 +152,13 @@ class Book:
             held = await self._read()
         return self._parsed(held)
 
+    def _begin(self) -> None:
+        if self._asked and (self._writer is None or self._writer.done()):
+            self._writer = asyncio.create_task(self._write())
+
     async def _write(self) -> None:
         while self._asked:
-            asked, self._asked = self._asked, []
+            asked, self._asked, self._late = self._late + self._asked, [], []
             try:
                 refused = await self._written([step for step, _ in asked])
             except Exception as error:
