@@ -163,6 +163,7 @@ def wire(settings: Settings, supervisor: int | None = None) -> Wired:
         head_seconds=timeouts.head.total_seconds(),
         min_rate=timeouts.body_rate,
         stall_seconds=timeouts.stall.total_seconds(),
+        connections=workers.most_connections(),
     )
     # Who is known to nobody is not told from others by what is shown.
     identify = (lambda _: EVERYBODY) if door.is_open else seen.identify

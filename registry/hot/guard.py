@@ -80,6 +80,13 @@ class GuardedProtocol(HttpToolsProtocol):
         self.watch.discard(self)
         super().handle_websocket_upgrade()
 
+    def leave(self) -> bool:
+        """See `Watched`."""
+        rests = not (self._under_way or self._in_body or self.transport.is_closing())
+        if rests:
+            self.transport.close()
+        return rests
+
     def shutdown(self) -> None:
         """Finish what is under way, then close."""
         if self._linger_until is not None:
@@ -125,13 +132,13 @@ class GuardedProtocol(HttpToolsProtocol):
                 start += upgrade.args[0]
                 data, view, start = data[start:], view[start:], 0
                 continue
-            if not self._between and not self._in_body and self._head_bytes - self._head_first > self._limit:
-                raise _Refused(head_too_large(self._limit, self.patience.head_fields))
+            if (
+                not self._between
+                and not self._in_body
+                and self._head_bytes - self._head_first > self.patience.head_bytes
+            ):
+                raise _Refused(head_too_large(self.patience.head_bytes, self.patience.head_fields))
             start += len(piece)
-
-    @property
-    def _limit(self) -> int:
-        return self.patience.head_bytes
 
     def on_message_begin(self) -> None:
         """A head begins: its clock and its size too."""
@@ -157,7 +164,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self.cycle.transport = self._gentle
 
     def _judge_head(self) -> None:
-        limit, fields = self._limit, self.patience.head_fields
+        limit, fields = self.patience.head_bytes, self.patience.head_fields
         # The sum is made only where what was fed could be too much.
         if len(self.headers) > fields or (
             self._head_bytes > limit
@@ -287,11 +294,9 @@ class GuardedProtocol(HttpToolsProtocol):
         pending = unsent(self.transport)
         if self._stall is None:
             self._stall = Stall(now, pending)
-        stalled = self._stall.lasts(now, pending, self.patience)
-        lingered = self._linger_until is not None and now >= self._linger_until
-        if stalled:
+        if self._stall.lasts(now, pending, self.patience):
             drop(self.transport)
-        elif lingered:
+        elif self._linger_until is not None and now >= self._linger_until:
             self.transport.close()
 
     def _look_at_head(self, now: float, since: float) -> None:
