@@ -16,7 +16,15 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from registry.hot.patience import Pace, Patience, Stall, Watch, drop, unsent
-from registry.hot.refusal import BODY_SLOW, HEAD_LATE, HOST_AMBIGUOUS, MALFORMED, Refusal, head_too_large
+from registry.hot.refusal import (
+    BODY_SLOW,
+    HEAD_LATE,
+    HOST_AMBIGUOUS,
+    MALFORMED,
+    Refusal,
+    Refused,
+    head_too_large,
+)
 
 _PIECE = 64 << 10  # what the parser is given at a time: it may hold that much beyond the head's limit
 _LINE_OVERHEAD = 4  # ": " and CRLF
@@ -104,12 +112,12 @@ class GuardedProtocol(HttpToolsProtocol):
         self.idle = False
         try:
             self._feed(data)
-        except _Refused as refused:
+        except Refused as refused:
             self._refuse(refused.refusal)
         except httptools.HttpParserError as error:
             # What a callback raises arrives as the context of the parser's own error.
             cause = error.__context__
-            self._refuse(cause.refusal if isinstance(cause, _Refused) else MALFORMED)
+            self._refuse(cause.refusal if isinstance(cause, Refused) else MALFORMED)
         else:
             if self._between and not self._under_way and not self.idle and self._head_since is None:
                 # Nothing but empty lines since the last answer: the clock of the next head runs.
@@ -137,7 +145,7 @@ class GuardedProtocol(HttpToolsProtocol):
                 and not self._in_body
                 and self._head_bytes - self._head_first > self.patience.head_bytes
             ):
-                raise _Refused(head_too_large(self.patience.head_bytes, self.patience.head_fields))
+                raise Refused(head_too_large(self.patience.head_bytes, self.patience.head_fields))
             start += len(piece)
 
     def on_message_begin(self) -> None:
@@ -171,10 +179,10 @@ class GuardedProtocol(HttpToolsProtocol):
             and len(self.url) + sum(len(name) + len(value) + _LINE_OVERHEAD for name, value in self.headers)
             > limit
         ):
-            raise _Refused(head_too_large(limit, fields))
+            raise Refused(head_too_large(limit, fields))
         hosts = sum(name == b"host" for name, _ in self.headers)
         if hosts > 1 or (hosts == 0 and self.parser.get_http_version() != "1.0"):
-            raise _Refused(HOST_AMBIGUOUS)
+            raise Refused(HOST_AMBIGUOUS)
 
     def on_body(self, body: bytes) -> None:
         """A part of a body."""
@@ -313,14 +321,6 @@ class GuardedProtocol(HttpToolsProtocol):
         willing = not self.flow.read_paused and (self._asked.waiting or self.cycle.response_complete)
         if willing and self._pace.too_slow(elapsed, self.patience):
             self._refuse(BODY_SLOW)
-
-
-class _Refused(Exception):
-    """Raised inside the parser's callbacks: it stops at once."""
-
-    def __init__(self, refusal: Refusal) -> None:
-        super().__init__(str(refusal.error))
-        self.refusal = refusal
 
 
 class _Asked(asyncio.Event):
