@@ -15,16 +15,9 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
+from registry.hot import refusal as refusals
 from registry.hot.patience import Pace, Patience, Stall, Watch, drop, unsent
-from registry.hot.refusal import (
-    BODY_SLOW,
-    HEAD_LATE,
-    HOST_AMBIGUOUS,
-    MALFORMED,
-    Refusal,
-    Refused,
-    head_too_large,
-)
+from registry.hot.refusal import Refusal, Refused
 
 _PIECE = 64 << 10  # what the parser is given at a time: it may hold that much beyond the head's limit
 _LINE_OVERHEAD = 4  # ": " and CRLF
@@ -117,7 +110,7 @@ class GuardedProtocol(HttpToolsProtocol):
         except httptools.HttpParserError as error:
             # What a callback raises arrives as the context of the parser's own error.
             cause = error.__context__
-            self._refuse(cause.refusal if isinstance(cause, Refused) else MALFORMED)
+            self._refuse(cause.refusal if isinstance(cause, Refused) else refusals.MALFORMED)
         else:
             if self._between and not self._under_way and not self.idle and self._head_since is None:
                 # Nothing but empty lines since the last answer: the clock of the next head runs.
@@ -145,7 +138,7 @@ class GuardedProtocol(HttpToolsProtocol):
                 and not self._in_body
                 and self._head_bytes - self._head_first > self.patience.head_bytes
             ):
-                raise Refused(head_too_large(self.patience.head_bytes, self.patience.head_fields))
+                raise Refused(refusals.head_too_large(self.patience.head_bytes, self.patience.head_fields))
             start += len(piece)
 
     def on_message_begin(self) -> None:
@@ -179,10 +172,10 @@ class GuardedProtocol(HttpToolsProtocol):
             and len(self.url) + sum(len(name) + len(value) + _LINE_OVERHEAD for name, value in self.headers)
             > limit
         ):
-            raise Refused(head_too_large(limit, fields))
+            raise Refused(refusals.head_too_large(limit, fields))
         hosts = sum(name == b"host" for name, _ in self.headers)
         if hosts > 1 or (hosts == 0 and self.parser.get_http_version() != "1.0"):
-            raise Refused(HOST_AMBIGUOUS)
+            raise Refused(refusals.HOST_AMBIGUOUS)
 
     def on_body(self, body: bytes) -> None:
         """A part of a body."""
@@ -315,12 +308,12 @@ class GuardedProtocol(HttpToolsProtocol):
             if self._between:
                 self.transport.close()
             else:
-                self._refuse(HEAD_LATE)
+                self._refuse(refusals.HEAD_LATE)
 
     def _look_at_body(self, elapsed: float) -> None:
         willing = not self.flow.read_paused and (self._asked.waiting or self.cycle.response_complete)
         if willing and self._pace.too_slow(elapsed, self.patience):
-            self._refuse(BODY_SLOW)
+            self._refuse(refusals.BODY_SLOW)
 
 
 class _Asked(asyncio.Event):
