@@ -131,9 +131,15 @@ class Publisher:
     async def _push(self, repository: Repository, push: Push) -> Receipt:
         manifest = manifests.parse(push.body, push.content_type)
         digest = _named(push)
-        policy = self.policy_of(repository.name)
-        moves = Moves(repository, push, digest, policy.immutable)
+        moves = Moves(repository, push, digest, self.policy_of(repository.name).immutable)
         await moves.check()
+        async with repository.room(digest, len(push.body)):
+            return await self._taken(repository, push, manifest, digest, moves)
+
+    async def _taken(
+        self, repository: Repository, push: Push, manifest: Manifest, digest: Digest, moves: Moves
+    ) -> Receipt:
+        policy = self.policy_of(repository.name)
         # Where a repository may be sparse, whether it has the layer is to be seen first.
         foreseen = None if policy.sparse else await self._examiner.foreseen(manifest, digest)
         missing, known, begun, _ = await together(
@@ -150,12 +156,11 @@ class Publisher:
             begun = await self._sign(repository, named, push, judged.found)
 
         # Each step is in the store before the next one names it.
-        async with repository.room(digest, len(push.body)):
-            stored, signature, _ = await together(
-                repository.store(manifest, push.body, digest),
-                self._signer.store(repository, begun) if begun else nothing(),
-                keep(repository, digest, judged.found) if judged.found else nothing(),
-            )
+        stored, signature, _ = await together(
+            repository.store(manifest, push.body, digest),
+            self._signer.store(repository, begun) if begun else nothing(),
+            keep(repository, digest, judged.found) if judged.found else nothing(),
+        )
         signature, _ = await together(
             self._signer.publish(repository, begun, signature) if begun else nothing(),
             repository.hold(manifest),
