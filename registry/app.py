@@ -52,6 +52,7 @@ from registry.signing.keys import KeyInvalid
 from registry.workers import Wired
 from storage.driver import Driver, Peek, Witness
 from storage.errors import StoreError, StoreUnavailable
+from storage.quota.quotas import Quotas
 from storage.store import Store
 
 _log = logging.getLogger("sidecargo")
@@ -102,7 +103,7 @@ def wire(settings: Settings, supervisor: int | None = None) -> Wired:
     """What serves, for a process that leaves with its supervisor."""
     logs.to_stderr()
     place = storages.opened(settings)
-    store = _store(settings, place.driver)
+    store = _store(settings, place.driver, place.quotas)
     ring = keyring.ring(settings.signing, place.folder)
     cache = HotCache(settings.storage.cache.memory)
     metrics = Metrics(cache, place.remembered)
@@ -143,6 +144,7 @@ def wire(settings: Settings, supervisor: int | None = None) -> Wired:
         Chore(min(_SWEEP_EVERY, age), partial(chores.sweep, store, age)),
         Chore(_COUNT_EVERY, partial(chores.count, metrics)),
         chores.collecting(settings, place.driver, place.temp, metrics.collections),
+        *chores.accounting(place.quotas, settings.gc.interval.total_seconds(), metrics.quotas),
         chores.announcing(place.driver, settings.access.known_robots, metrics.endings),
     ]
     if supervisor is not None:
@@ -161,6 +163,7 @@ def wire(settings: Settings, supervisor: int | None = None) -> Wired:
         head_seconds=timeouts.head.total_seconds(),
         min_rate=timeouts.body_rate,
         stall_seconds=timeouts.stall.total_seconds(),
+        connections=workers.most_connections(),
     )
     # Who is known to nobody is not told from others by what is shown.
     identify = (lambda _: EVERYBODY) if door.is_open else seen.identify
@@ -282,10 +285,11 @@ class _HotAnswers:
         return entry.header_list(), entry.body
 
 
-def _store(settings: Settings, driver: Driver) -> Store:
+def _store(settings: Settings, driver: Driver, quotas: Quotas | None = None) -> Store:
     history = settings.tags.history.total_seconds()
     lends = not settings.access.rules  # with rules nothing is mounted without its repository
-    return Store(driver, upload_limit=settings.limits.upload, tag_history=history, lends=lends)
+    upload = settings.limits.upload
+    return Store(driver, upload_limit=upload, tag_history=history, lends=lends, quotas=quotas)
 
 
 def _spool_in(folder: Path) -> Callable[[], BinaryIO]:

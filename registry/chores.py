@@ -18,13 +18,16 @@ from registry.access import expiry
 from registry.access.expiry import Ending
 from registry.access.robots import Robot
 from registry.certificate import Certificate
-from registry.metrics import SHARED_FOLDER, CollectionMetrics, EndingMetrics, Metrics
+from registry.metrics import SHARED_FOLDER, CollectionMetrics, EndingMetrics, Metrics, QuotaMetrics
 from registry.settings import Settings
 from storage import paths, turn, urls
 from storage.driver import Driver
-from storage.errors import StoreError
+from storage.errors import Busy, StoreError
 from storage.gc import lease
 from storage.gc.collector import Collector
+from storage.quota import counting
+from storage.quota.account import Account
+from storage.quota.quotas import Quotas
 from storage.store import Store
 
 _log = logging.getLogger("sidecargo")
@@ -33,6 +36,7 @@ _ASK_EVERY = 600.0
 _DAMAGED_NAMED = 10
 _LOOK_AT_ENDINGS_EVERY = 6 * 3600.0
 _ANNOUNCED_EVERY = 23 * 3600.0  # once a day, though the look of that day may come somewhat early
+_LOOK_AT_QUOTAS_EVERY = 30.0
 _ANNOUNCED = 100
 _FORGOTTEN_AFTER = 30 * expiry.DAY
 _CHANCE = secrets.SystemRandom()
@@ -116,6 +120,32 @@ async def collect(driver: Driver, collector: Collector, interval: float, counts:
     )
     for name in done.damaged[:_DAMAGED_NAMED]:
         _log.warning("of %s nothing was collected: it has a manifest or a tag that cannot be read", name)
+
+
+def accounting(quotas: Quotas | None, interval: float, metrics: QuotaMetrics) -> list[Chore]:
+    """Show what quotas have in use, and count what was not counted for `interval` seconds."""
+    return [Chore(_LOOK_AT_QUOTAS_EVERY, partial(account, quotas, interval, metrics))] if quotas else []
+
+
+async def account(quotas: Quotas, interval: float, metrics: QuotaMetrics) -> None:
+    """Count the quotas that were not counted for about `interval` seconds; note what all have in use."""
+    try:
+        due = [one for one in quotas.accounts if await _is_due(one, interval)]
+        if due:
+            counted = await counting.count(quotas, due)
+            _log.info("counted what %d of %d quotas have in use", len(counted), len(due))
+        for one in quotas.accounts:
+            seen = await one.book.ledger()
+            metrics.note(one.title, used=seen.used, allowed=one.allowed, counted=seen.counted)
+    except (StoreError, Busy) as error:
+        _log.warning("what quotas have in use was not counted: %s", error)
+
+
+async def _is_due(one: Account, interval: float) -> bool:
+    seen, now = await one.book.ledger(), one.book.clock()
+    if seen.count is not None and now < seen.count.until:
+        return False
+    return seen.counted is None or now - seen.counted > interval * _CHANCE.uniform(0.95, 1.05)
 
 
 async def renew(certificate: Certificate, metrics: EndingMetrics) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Mapping
+from typing import Literal
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
@@ -15,6 +16,8 @@ from storage.remembered import Remembered
 
 SHARED_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 """The variable that names the folder where workers share their counts; read when the client is imported."""
+
+_LAST: Literal["livemostrecent"] = "livemostrecent"
 
 
 class Metrics:
@@ -45,6 +48,7 @@ class Metrics:
         self._store = _StoreMetrics(remembered, registry) if remembered else None
         self.collections = CollectionMetrics(registry)
         self.endings = EndingMetrics(registry)
+        self.quotas = QuotaMetrics(registry)
 
     def note_hot(self) -> None:
         """Take over what the hot path has counted since the last time."""
@@ -156,6 +160,29 @@ class EndingMetrics:
         for (kind, name), at in nearest.items():
             self._at.labels(kind, name).set(at)
         self._noted |= set(nearest)
+
+
+class QuotaMetrics:
+    """How much of each quota is used."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._used, self._allowed, self._counted = (
+            Gauge(
+                f"sidecargo_quota_{name}", text, ["repositories"], registry=registry, multiprocess_mode=_LAST
+            )
+            for name, text in (
+                ("used_bytes", "Bytes that the repositories of a quota hold together."),
+                ("allowed_bytes", "Bytes that they may hold."),
+                ("counted_timestamp_seconds", "When they were counted last, in Unix seconds."),
+            )
+        )
+
+    def note(self, repositories: str, *, used: int, allowed: int, counted: float | None) -> None:
+        """What was seen of a quota just now; `counted` is None while it was not counted yet."""
+        self._allowed.labels(repositories).set(allowed)
+        if counted is not None:
+            self._used.labels(repositories).set(used)
+            self._counted.labels(repositories).set(counted)
 
 
 class _StoreMetrics:

@@ -8,7 +8,7 @@ import logging
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,8 @@ from storage import paths
 from storage.disk import DiskDriver
 from storage.driver import Driver, Locates, ObjectMissing, Peek
 from storage.errors import StoreUnavailable
+from storage.quota.accounted import Accounted
+from storage.quota.quotas import Quotas
 from storage.remembered import Remembered
 from storage.store import Store
 
@@ -33,7 +35,8 @@ class Place:
     """Where content is: its driver, what pulls read by, what the hot path looks at, a folder for spools.
 
     `folder` is where it lies, if that is on disk; `remembered` is the memory in front of it, if it has one;
-    `locates` tells where clients fetch large content themselves, if they are to.
+    `locates` tells where clients fetch large content themselves, if they are to. `driver` keeps the books of
+    `quotas`, where there are any.
     `close` when it is not needed any more.
     """
 
@@ -45,15 +48,16 @@ class Place:
     folder: Path | None = None
     remembered: Remembered | None = None
     locates: Locates | None = None
+    quotas: Quotas | None = None
 
 
 def opened(settings: Settings, made: Collection[str] = ()) -> Place:
     """The place that these settings name; on disk it is made, with the folders `made`. Raises StoreError."""
     if settings.storage.in_s3:
-        return _bucket(settings)
+        return _with_quotas(_bucket(settings), settings)
     folder = _folder(settings)
     disk = DiskDriver(folder, made)
-    return Place(disk, disk, disk, folder / "temp", _nothing, folder=folder)
+    return _with_quotas(Place(disk, disk, disk, folder / "temp", _nothing, folder=folder), settings)
 
 
 async def prepared(settings: Settings) -> Path | None:
@@ -129,6 +133,19 @@ def _bucket(settings: Settings) -> Place:
         remembered=remembered,
         locates=s3 if settings.storage.redirect == "presigned" else None,
     )
+
+
+def _with_quotas(place: Place, settings: Settings) -> Place:
+    """The same place; what has no quota costs nothing more."""
+    if not (rules := settings.limits.quotas):
+        return place
+    quotas = Quotas(place.driver, rules)
+
+    async def close() -> None:
+        await quotas.close()
+        await place.close()
+
+    return replace(place, driver=Accounted(place.driver, quotas), quotas=quotas, close=close)
 
 
 async def _try_out(settings: Settings) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import resource
@@ -36,6 +37,12 @@ _FINISH_SECONDS = GRACE_SECONDS - 2
 
 BACKLOG = 4096
 """Connections that may wait to be accepted: a mesh that restarts comes all at once."""
+
+MOST_FILES = 65_536
+"""Files, connections among them, that a process has open at most, where the system lets it."""
+
+FILES_OF_OURS = 512
+"""How many of them are kept for what is stored, and for connections to a store."""
 
 SEND_BUFFER = 128 << 10
 """Bytes of answers that the kernel holds for a connection (it doubles them for its own needs)."""
@@ -118,6 +125,23 @@ def _listener(host: str, port: int, family: socket.AddressFamily, *, shared: boo
     # Connections inherit it. The kernel would let each grow to megabytes, and a mesh has thousands.
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
     return listener
+
+
+def open_files() -> int:
+    """Let this process have as many files open as it may, and as are of use; how many that are."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)
+    if soft != resource.RLIM_INFINITY and soft >= wanted:
+        return soft
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+
+
+def most_connections() -> int:
+    """How many connections this process takes: files are left for what it stores."""
+    files = open_files()
+    return max(files - FILES_OF_OURS, files // 2)
 
 
 def run(worker: Worker, listeners: Sequence[socket.socket]) -> None:

@@ -39,13 +39,17 @@ class Blobs:
     """What a repository holds besides manifests; `current` says for which format it is written."""
 
     def __init__(self, driver: Driver, repository: str, *, current: Current | None = None) -> None:
+        self.repository = repository
         self._driver = driver
-        self._repository = repository
         self._current = current or Current(driver, is_ours=True)
+
+    def link_key(self, digest: Digest) -> str:
+        """The object that says that the repository has a blob."""
+        return paths.blob_link(self.repository, digest)
 
     async def find(self, digest: Digest) -> Blob:
         """The blob, by one look at its link and nothing else; raises BlobUnknown."""
-        return await self._found(digest, paths.blob_link(self._repository, digest))
+        return await self._found(digest, self.link_key(digest))
 
     async def relink(self, digest: Digest) -> Blob:
         """The blob, its link brought back where garbage collection is about to end it; raises BlobUnknown.
@@ -54,9 +58,7 @@ class Blobs:
         """
         with contextlib.suppress(BlobUnknown):
             return await self.find(digest)
-        await self._driver.move(
-            paths.unlinked(self._repository, digest), paths.blob_link(self._repository, digest)
-        )
+        await self._driver.move(paths.unlinked(self.repository, digest), self.link_key(digest))
         return await self.find(digest)  # also when somebody else has brought it back
 
     async def open(self, digest: Digest, *, ending: bool = False) -> Blob:
@@ -71,7 +73,7 @@ class Blobs:
         except BlobUnknown:
             if not ending:
                 raise
-            unlinked = await self._found(digest, paths.unlinked(self._repository, digest))
+            unlinked = await self._found(digest, paths.unlinked(self.repository, digest))
             blob = replace(unlinked, ending=True)
         if blob.enclosed is not None:
             there = len(blob.enclosed)
@@ -102,7 +104,7 @@ class Blobs:
 
         A link is written also where it is: it counts as new then, and garbage collection leaves it alone.
         """
-        await self._driver.put(paths.blob_link(self._repository, digest), records.write_size(size))
+        await self._driver.put(self.link_key(digest), records.write_size(size))
 
     async def enclose(self, *blobs: bytes) -> None:
         """Store small blobs that are at hand, each under its sha256 within its link; again is fine."""
@@ -110,7 +112,7 @@ class Blobs:
 
     async def enclosed(self, *blobs: bytes) -> dict[str, bytes]:
         """What `enclose` writes: keys and their objects, the bytes before what names them."""
-        own = {paths.blob_link(self._repository, Digest.of(data)): data for data in blobs}
+        own = {self.link_key(Digest.of(data)): data for data in blobs}
         if await self._current.is_ours():
             return {key: records.enclosed_blob(data) for key, data in own.items()}
         shared = {paths.blob(Digest.of(data)): data for data in blobs}
@@ -126,16 +128,16 @@ class Blobs:
     async def put(self, digest: Digest, data: bytes) -> None:
         """Store a small blob that is at hand, under its digest within its link; again is fine."""
         if await self._current.is_ours():
-            await self._driver.put(paths.blob_link(self._repository, digest), records.enclosed_blob(data))
+            await self._driver.put(self.link_key(digest), records.enclosed_blob(data))
         else:
             await self._driver.put(paths.blob(digest), data)
             await self.link(digest, len(data))
 
     async def delete(self, digest: Digest) -> None:
         """Take the blob from this repository; the shared bytes stay. Raises BlobUnknown."""
-        gone = await self._driver.delete(paths.blob_link(self._repository, digest))
-        if not await self._driver.delete(paths.unlinked(self._repository, digest)) and not gone:
-            raise BlobUnknown(f"{self._repository} has no blob {digest}.")
+        gone = await self._driver.delete(self.link_key(digest))
+        if not await self._driver.delete(paths.unlinked(self.repository, digest)) and not gone:
+            raise BlobUnknown(f"{self.repository} has no blob {digest}.")
 
     async def stored(self, digest: Digest) -> int:
         """How many bytes are stored under a digest, whoever may have them."""
@@ -153,7 +155,7 @@ class Blobs:
             link, enclosed = records.split(await self._driver.get(key))
         except ObjectMissing:
             raise BlobUnknown(
-                f"{self._repository} has no blob {digest}.",
+                f"{self.repository} has no blob {digest}.",
                 fix="Push it, or mount it from the repository that has it.",
             ) from None
         return Blob(digest, records.read_size(link, key), Witness(key, link), enclosed)

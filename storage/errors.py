@@ -6,7 +6,7 @@
     ├── BlobUnknown  BlobUploadUnknown  BlobUploadInvalid
     ├── UploadOutOfOrder  RangeNotSatisfiable
     ├── ManifestUnknown  ManifestInvalid  ManifestBlobUnknown  ManifestTooLarge
-    ├── Unauthorized  Denied  TagImmutable  PreconditionFailed
+    ├── Unauthorized  Denied  TagImmutable  QuotaExceeded  PreconditionFailed
     ├── Unsupported  PageInvalid  ParameterInvalid
     ├── BodyTooLarge  BodyTimeout  Busy  CheckFailed
     └── StoreError
@@ -176,6 +176,30 @@ class Denied(RegistryError):
 
 class TagImmutable(Denied):
     """A tag that never names something else, asked to."""
+
+
+class QuotaExceeded(Denied):
+    """Bytes that would go beyond what some repositories may hold together.
+
+    `size` is what was to be added to what is `used`; it is refused for as long as that does not change, so
+    clients are not to send it again by themselves.
+    """
+
+    def __init__(self, repositories: str, *, allowed: int, used: int, size: int) -> None:
+        super().__init__(
+            f"the quota of {repositories} is {spoken(allowed)} and {spoken(used)} are used: "
+            f"{spoken(size)} more do not fit.",
+            fix="Delete what is not needed and wait for garbage collection, or have limits.quota raised.",
+            detail={"repositories": repositories, "allowed": allowed, "used": used, "size": size},
+        )
+
+
+def spoken(size: int) -> str:
+    """Bytes as people say them."""
+    for power, unit in ((30, "GiB"), (20, "MiB"), (10, "KiB")):
+        if size >= 1 << power:
+            return f"{size / (1 << power):.1f}".removesuffix(".0") + f" {unit}"
+    return f"{size} bytes"
 
 
 class PreconditionFailed(RegistryError):

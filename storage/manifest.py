@@ -276,3 +276,13 @@ def _annotations(found: Mapping[str, Any], where: str) -> Mapping[str, str]:
 def _is_text(value: Any) -> bool:
     """Whether it is a string that UTF-8 can say: JSON can also escape half a character."""
     return isinstance(value, str) and not _HALF_CHARACTER.search(value)
+
+
+def must_agree(said: Descriptor, size: int, media_type: str) -> None:
+    """What a manifest says of content is so; raises ManifestInvalid. `media_type`: "" where none is known."""
+    if said.size != size:
+        raise ManifestInvalid(f"the manifest says that {said.digest} has {said.size} bytes; it has {size}.")
+    if media_type not in ("", said.media_type):
+        raise ManifestInvalid(
+            f"the index says {quoted(said.media_type)} of {str(said.digest)[:19]}…, pushed as {media_type}."
+        )

@@ -14,6 +14,7 @@
     urls/<repository>/<reference>                    URLs that were given out of a tag or a digest; "/"
                                                      written as "."
     announced                                        when what expires was announced last
+    quotas/<quota>                                   how many bytes the repositories of a quota have
     repositories/<repository>/
         _blobs/<algorithm>/<hex>                     membership of a blob: {"size": …}; in a line after it
                                                      its bytes, where they are few
@@ -48,6 +49,7 @@ CONTENT = "blobs"
 COLLECTED = "gc"
 CHECKED = "fsck"
 ANNOUNCED = "announced"
+QUOTAS = "quotas"
 TRASH = "trash"
 
 # Byte order of the encoded names is byte order of the names: - . / sort like + , . before digits.
@@ -112,6 +114,11 @@ def urls(repository: str) -> str:
 def url(repository: str, reference: str) -> str:
     """The URLs that were given out of a tag or a digest."""
     return f"{urls(repository)}/{reference}"
+
+
+def quota(name: str) -> str:
+    """How many bytes the repositories of a quota have; `name` is of hexadecimal digits."""
+    return f"{QUOTAS}/{name}"
 
 
 def blob_link(repository: str, digest: Digest) -> str:

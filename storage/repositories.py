@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 
 from storage import kept, paths, records
@@ -13,10 +14,9 @@ from storage.blobs import Blobs
 from storage.derived import Derived
 from storage.digest import ALGORITHMS, Digest
 from storage.driver import Driver, ObjectExists, ObjectMissing, Witness, nothing
-from storage.errors import BlobUnknown, ManifestInvalid, ManifestUnknown, NameUnknown, StoreUnavailable
+from storage.errors import BlobUnknown, ManifestUnknown, NameUnknown, StoreUnavailable
 from storage.formats import Current
 from storage.manifest import Descriptor, Manifest
-from storage.names import quoted
 from storage.parents import Parents
 from storage.referrers import Referrers, row
 from storage.refusals import Refusals
@@ -69,6 +69,7 @@ class Repository:
         self.derived = Derived(driver, name)
         self.refusals = Refusals(driver, name)
         self.uploads = uploads
+        self.quota = uploads.quotas.asked(name)
         self._driver = driver
         self._current = current or Current(driver, is_ours=True)
 
@@ -172,7 +173,7 @@ class Repository:
         found = dict(zip(digests, await asyncio.gather(*map(stored, digests)), strict=True))
         for item in named:
             if (there := found[item.digest]) is not None:
-                _refuse_other(item, *there)
+                manifests.must_agree(item, *there)
         return [digest for digest in digests if found[digest] is None]
 
     @property
@@ -231,6 +232,10 @@ class Repository:
         """
         await self.tags.put(tag, stored.descriptor, by=by)
         await self.stay(stored)
+
+    def room(self, digest: Digest, size: int) -> AbstractAsyncContextManager[None]:
+        """While a manifest of `size` bytes is stored: raises QuotaExceeded at its beginning."""
+        return self.quota.adding(paths.manifest(self.name, digest), size)
 
     async def stay(self, stored: StoredManifest) -> bool:
         """Bring back a manifest that was deleted while a tag was moved to it; whether that was to be done.
@@ -339,12 +344,3 @@ class Repository:
 
 def _parsed(stored: StoredManifest) -> Manifest:
     return manifests.parse(stored.body, stored.descriptor.media_type)
-
-
-def _refuse_other(said: Descriptor, size: int, media_type: str) -> None:
-    if said.size != size:
-        raise ManifestInvalid(f"the manifest says that {said.digest} has {said.size} bytes; it has {size}.")
-    if media_type not in ("", said.media_type):
-        raise ManifestInvalid(
-            f"the index says {quoted(said.media_type)} of {str(said.digest)[:19]}…, pushed as {media_type}."
-        )

@@ -11,6 +11,7 @@ from storage.digest import Digest, hasher
 from storage.driver import Driver, ObjectMissing, Page
 from storage.errors import BlobUnknown, StoreUnavailable
 from storage.formats import Current, Format
+from storage.quota.quotas import Quotas
 from storage.repositories import Repository
 from storage.uploads import Uploads
 from storage.urls import Urls
@@ -24,15 +25,23 @@ class Store:
 
     `tag_history` is for how many seconds a tag remembers what it named. One that `lends` gives content to who
     does not say which repository has it (`proven_size`): small blobs have to be kept for that, too.
+    Pushes ask `quotas`; `driver` keeps their books (`storage.quota.accounted`).
     """
 
     def __init__(
-        self, driver: Driver, *, upload_limit: int, tag_history: float = tags.HISTORY, lends: bool = True
+        self,
+        driver: Driver,
+        *,
+        upload_limit: int,
+        tag_history: float = tags.HISTORY,
+        lends: bool = True,
+        quotas: Quotas | None = None,
     ) -> None:
+        self.quotas = quotas or Quotas(driver, ())
         self._driver = driver
         self._tag_history = tag_history
         self._current = Current(driver)
-        self.uploads = Uploads(driver, upload_limit, shared=lends)
+        self.uploads = Uploads(driver, upload_limit, shared=lends, quotas=self.quotas)
 
     async def open(self) -> Format:
         """The format of the store, an empty one made one of this release's; raises FormatUnknown."""

@@ -23,9 +23,11 @@ from storage.driver import Driver, ObjectMissing, StageBusy, StageMoved
 from storage.errors import (
     BlobUploadUnknown,
     DigestInvalid,
+    QuotaExceeded,
     UploadOutOfOrder,
 )
 from storage.incoming import SMALL, Running, hashed, measured, too_large
+from storage.quota.quotas import Quotas
 from storage.together import together
 
 EMPTY_SECONDS = 3600
@@ -57,15 +59,19 @@ class Session:
 class Uploads:
     """All sessions of a store; each is bound to its repository and its owner, which its id says."""
 
-    def __init__(self, driver: Driver, limit: int, *, shared: bool = True) -> None:
+    def __init__(
+        self, driver: Driver, limit: int, *, shared: bool = True, quotas: Quotas | None = None
+    ) -> None:
         self._driver = driver
+        self.quotas = quotas or Quotas(driver, ())
         self._shared = shared  # small blobs too: for who does not know which repository has them
         self._limit = limit
         self._running: OrderedDict[str, Running] = OrderedDict()
 
     async def start(self, repository: str, algorithm: str = "sha256", *, owner: str = "") -> Session:
-        """Begin a session; raises DigestInvalid for an algorithm that is not known."""
+        """Begin a session; raises DigestInvalid for an algorithm that is not known, QuotaExceeded."""
         running = Running(hasher(algorithm))
+        await self.quotas.asked(repository).must_have_room()
         session = Session(_new_id(repository, algorithm, owner), repository, 0, algorithm)
         self._remember(session, running)
         await self._driver.stage(session.key)
@@ -104,10 +110,36 @@ class Uploads:
         """Go on with a session and return where it stands then.
 
         `offset` (None: where it stands) and `size` in bytes are what the client announced. Raises
-        UploadOutOfOrder, SizeInvalid, BodyTooLarge, BlobUploadUnknown. What came before a failure
-        stays and counts.
+        UploadOutOfOrder, SizeInvalid, BodyTooLarge, BlobUploadUnknown, QuotaExceeded. What came before a
+        failure stays and counts; of what no quota has room for nothing does.
         """
         begin = session.offset if offset is None else offset
+        try:
+            source = await self._with_room(session, source, begin, size)
+            return await self._extended(session, source, begin, offset, size)
+        except (QuotaExceeded, BlobUploadUnknown):
+            await self.cancel(session)
+            raise
+
+    async def _with_room(
+        self, session: Session, source: AsyncIterator[bytes], begin: int, size: int | None
+    ) -> AsyncIterator[bytes]:
+        """The body, where there is room for it: all of it at once where its size is known."""
+        account = self.quotas.asked(session.repository)
+        if size is None:
+            return account.within(source, begin)
+        if size <= self._limit - begin:  # else it is refused for that
+            await account.announced(session.key, begin + size)
+        return source
+
+    async def _extended(
+        self,
+        session: Session,
+        source: AsyncIterator[bytes],
+        begin: int,
+        offset: int | None,
+        size: int | None,
+    ) -> Session:
         running = self._running.pop(session.key, None)
         if begin == 0:
             running = Running(hasher(session.algorithm))
@@ -137,18 +169,23 @@ class Uploads:
     async def finish(self, session: Session, digest: Digest, blobs: Blobs) -> int:
         """Make what was received the blob `digest`, give it to `blobs`, and return its size.
 
-        Raises DigestInvalid when the content is another one; the session then is over.
+        Raises DigestInvalid when the content is another one, QuotaExceeded; the session then is over.
         """
         running = self._running.pop(session.key, None)
+        account = self.quotas.asked(session.repository)
         try:
             if running is None or not await self._is_of_all(running, session, digest):
                 running = await self._hashed_again(session, digest)
             if running.hasher.hexdigest() != digest.hex:
                 await self.cancel(session)
                 raise _other_content(digest, running)
-            await self._publish(session, digest, running, blobs)
+            async with account.adding(blobs.link_key(digest), running.size, instead=session.key):
+                await self._publish(session, digest, running, blobs)
         except ObjectMissing:
             raise _unknown(session.id) from None
+        except QuotaExceeded:
+            await self.cancel(session)
+            raise
         except (StageMoved, StageBusy):
             raise _busy(session) from None
         return running.size
@@ -158,8 +195,19 @@ class Uploads:
     ) -> int:
         """Store a blob whose digest is known before its first byte; nothing stays of a failure.
 
-        Raises DigestInvalid, SizeInvalid, BodyTooLarge.
+        Raises DigestInvalid, SizeInvalid, BodyTooLarge, QuotaExceeded.
         """
+        account = self.quotas.asked(blobs.repository)
+        if size is None:
+            source = account.within(source)
+        elif size <= self._limit:  # else it is refused for that
+            async with account.adding(blobs.link_key(digest), size):
+                return await self._single(digest, source, blobs, size)
+        return await self._single(digest, source, blobs, size)
+
+    async def _single(
+        self, digest: Digest, source: AsyncIterator[bytes], blobs: Blobs, size: int | None
+    ) -> int:
         running = Running(hasher(digest.algorithm))
 
         async def proven() -> AsyncIterator[bytes]:
@@ -172,13 +220,15 @@ class Uploads:
             await self._keep(digest, b"".join([piece async for piece in proven()]), blobs)
             return size
         stored = await self._driver.put_stream(paths.blob(digest), proven())
-        await blobs.link(digest, stored)
+        async with self.quotas.asked(blobs.repository).adding(blobs.link_key(digest), stored):
+            await blobs.link(digest, stored)
         return stored
 
     async def cancel(self, session: Session) -> None:
         """Forget a session and what it received."""
         self._running.pop(session.key, None)
         await self._driver.discard(session.key)
+        await self.quotas.asked(session.repository).dropped(session.key)
 
     async def _is_of_all(self, running: Running, session: Session, digest: Digest) -> bool:
         """Whether a hash is of all that was received: another process may have added to it since."""

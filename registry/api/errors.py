@@ -33,6 +33,7 @@ STATUS: Mapping[type[e.RegistryError], int] = {
     e.Unauthorized: 401,
     e.Denied: 403,
     e.TagImmutable: 403,
+    e.QuotaExceeded: 403,
     e.PreconditionFailed: 412,
     e.Unsupported: 405,
     e.PageInvalid: 400,

@@ -10,7 +10,7 @@ from registry.access.rights import Right
 from registry.api.call import Call
 from storage import names
 from storage.digest import Digest, hasher
-from storage.errors import BlobUnknown, BlobUploadInvalid, DigestInvalid, SizeInvalid
+from storage.errors import BlobUnknown, BlobUploadInvalid, DigestInvalid, QuotaExceeded, SizeInvalid
 from storage.uploads import Session
 
 _CONTENT_RANGE = re.compile(r"(?:bytes[ =])?(\d{1,18})-(\d{1,18})(?:/(?:\d{1,18}|\*))?", re.ASCII)
@@ -60,7 +60,7 @@ async def finish(call: Call) -> Response:
         body = call.services.examiner.foresight.watching(call.body())
         try:
             await uploads.single(digest, body, blobs, size=size)
-        except DigestInvalid:
+        except (DigestInvalid, QuotaExceeded):
             await uploads.cancel(session)
             raise
         await uploads.cancel(session)
@@ -91,12 +91,15 @@ async def _mount(call: Call, digest: Digest) -> bool:
         if source is None:
             if rules.given:  # that a digest is somewhere is nothing to be told
                 return False
-            await call.repository.blobs.link(digest, await call.services.store.proven_size(digest))
+            size = await call.services.store.proven_size(digest)
+            async with call.repository.quota.adding(call.repository.blobs.link_key(digest), size):
+                await call.repository.blobs.link(digest, size)
         else:
             if not rules.allow(call.principal, Right.PULL, names.repository(source)):
                 return False
             found = await call.services.store.repository(source).blobs.find(digest)
-            await call.repository.blobs.mount(found)
+            async with call.repository.quota.adding(call.repository.blobs.link_key(digest), found.size):
+                await call.repository.blobs.mount(found)
     except BlobUnknown:
         return False
     return True

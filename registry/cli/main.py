@@ -24,6 +24,7 @@ _COMMANDS = (
     "migrate",
     "promote",
     "push",
+    "quota",
     "serve",
     "tags",
     "url",

@@ -15,8 +15,9 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
+from registry.hot import refusal as refusals
 from registry.hot.patience import Pace, Patience, Stall, Watch, drop, unsent
-from registry.hot.refusal import BODY_SLOW, HEAD_LATE, HOST_AMBIGUOUS, MALFORMED, Refusal, head_too_large
+from registry.hot.refusal import Refusal, Refused
 
 _PIECE = 64 << 10  # what the parser is given at a time: it may hold that much beyond the head's limit
 _LINE_OVERHEAD = 4  # ": " and CRLF
@@ -80,6 +81,13 @@ class GuardedProtocol(HttpToolsProtocol):
         self.watch.discard(self)
         super().handle_websocket_upgrade()
 
+    def leave(self) -> bool:
+        """See `Watched`."""
+        rests = not (self._under_way or self._in_body or self.transport.is_closing())
+        if rests:
+            self.transport.close()
+        return rests
+
     def shutdown(self) -> None:
         """Finish what is under way, then close."""
         if self._linger_until is not None:
@@ -97,12 +105,12 @@ class GuardedProtocol(HttpToolsProtocol):
         self.idle = False
         try:
             self._feed(data)
-        except _Refused as refused:
+        except Refused as refused:
             self._refuse(refused.refusal)
         except httptools.HttpParserError as error:
             # What a callback raises arrives as the context of the parser's own error.
             cause = error.__context__
-            self._refuse(cause.refusal if isinstance(cause, _Refused) else MALFORMED)
+            self._refuse(cause.refusal if isinstance(cause, Refused) else refusals.MALFORMED)
         else:
             if self._between and not self._under_way and not self.idle and self._head_since is None:
                 # Nothing but empty lines since the last answer: the clock of the next head runs.
@@ -125,13 +133,13 @@ class GuardedProtocol(HttpToolsProtocol):
                 start += upgrade.args[0]
                 data, view, start = data[start:], view[start:], 0
                 continue
-            if not self._between and not self._in_body and self._head_bytes - self._head_first > self._limit:
-                raise _Refused(head_too_large(self._limit, self.patience.head_fields))
+            if (
+                not self._between
+                and not self._in_body
+                and self._head_bytes - self._head_first > self.patience.head_bytes
+            ):
+                raise Refused(refusals.head_too_large(self.patience.head_bytes, self.patience.head_fields))
             start += len(piece)
-
-    @property
-    def _limit(self) -> int:
-        return self.patience.head_bytes
 
     def on_message_begin(self) -> None:
         """A head begins: its clock and its size too."""
@@ -157,17 +165,17 @@ class GuardedProtocol(HttpToolsProtocol):
         self.cycle.transport = self._gentle
 
     def _judge_head(self) -> None:
-        limit, fields = self._limit, self.patience.head_fields
+        limit, fields = self.patience.head_bytes, self.patience.head_fields
         # The sum is made only where what was fed could be too much.
         if len(self.headers) > fields or (
             self._head_bytes > limit
             and len(self.url) + sum(len(name) + len(value) + _LINE_OVERHEAD for name, value in self.headers)
             > limit
         ):
-            raise _Refused(head_too_large(limit, fields))
+            raise Refused(refusals.head_too_large(limit, fields))
         hosts = sum(name == b"host" for name, _ in self.headers)
         if hosts > 1 or (hosts == 0 and self.parser.get_http_version() != "1.0"):
-            raise _Refused(HOST_AMBIGUOUS)
+            raise Refused(refusals.HOST_AMBIGUOUS)
 
     def on_body(self, body: bytes) -> None:
         """A part of a body."""
@@ -287,11 +295,9 @@ class GuardedProtocol(HttpToolsProtocol):
         pending = unsent(self.transport)
         if self._stall is None:
             self._stall = Stall(now, pending)
-        stalled = self._stall.lasts(now, pending, self.patience)
-        lingered = self._linger_until is not None and now >= self._linger_until
-        if stalled:
+        if self._stall.lasts(now, pending, self.patience):
             drop(self.transport)
-        elif lingered:
+        elif self._linger_until is not None and now >= self._linger_until:
             self.transport.close()
 
     def _look_at_head(self, now: float, since: float) -> None:
@@ -302,20 +308,12 @@ class GuardedProtocol(HttpToolsProtocol):
             if self._between:
                 self.transport.close()
             else:
-                self._refuse(HEAD_LATE)
+                self._refuse(refusals.HEAD_LATE)
 
     def _look_at_body(self, elapsed: float) -> None:
         willing = not self.flow.read_paused and (self._asked.waiting or self.cycle.response_complete)
         if willing and self._pace.too_slow(elapsed, self.patience):
-            self._refuse(BODY_SLOW)
-
-
-class _Refused(Exception):
-    """Raised inside the parser's callbacks: it stops at once."""
-
-    def __init__(self, refusal: Refusal) -> None:
-        super().__init__(str(refusal.error))
-        self.refusal = refusal
+            self._refuse(refusals.BODY_SLOW)
 
 
 class _Asked(asyncio.Event):

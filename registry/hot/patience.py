@@ -28,7 +28,8 @@ class Patience:
     and has at most `head_bytes` and `head_fields`. A body comes at `min_rate` bytes a second, averaged
     over `rate_window` seconds in which we wanted to read. A peer that takes nothing of its answer for
     `stall_seconds` is dropped. After a refusal, what still comes is read and thrown away for
-    `linger_seconds`. All of it is looked at every `look_seconds`.
+    `linger_seconds`. All of it is looked at every `look_seconds`. There are `connections` at a time (None:
+    any number): beyond that the oldest one with nothing under way gives its place to the one that comes.
     """
 
     head_seconds: float = 15.0
@@ -39,6 +40,7 @@ class Patience:
     stall_seconds: float = 60.0
     linger_seconds: float = 5.0
     look_seconds: float = 1.0
+    connections: int | None = None
 
 
 class Watched(Protocol):
@@ -47,13 +49,17 @@ class Watched(Protocol):
     def look(self, now: float, elapsed: float) -> None:
         """Judge the connection at `now` (the loop's time), `elapsed` seconds after the last look."""
 
+    def leave(self) -> bool:
+        """Close it if no request is under way, that is, one whose head has come; whether it does."""
+
 
 class Watch:
     """All connections of a process and the timer that looks at them; it rests while there are none."""
 
-    def __init__(self, interval: float) -> None:
+    def __init__(self, interval: float, most: int | None = None) -> None:
         self._interval = interval
-        self._connections: set[Watched] = set()
+        self._most = most
+        self._connections: dict[Watched, None] = {}  # the oldest first
         self._looked = 0.0
         self._timer: asyncio.TimerHandle | None = None
 
@@ -61,15 +67,17 @@ class Watch:
         return len(self._connections)
 
     def add(self, connection: Watched, loop: asyncio.AbstractEventLoop) -> None:
-        """Look at `connection` from now on."""
-        self._connections.add(connection)
+        """Look at `connection` from now on; of too many, one that rests makes room."""
+        if self._most is not None and len(self._connections) >= self._most:
+            any(other.leave() for other in tuple(self._connections))
+        self._connections[connection] = None
         if self._timer is None:
             self._looked = loop.time()
             self._timer = loop.call_later(self._interval, self._look, loop)
 
     def discard(self, connection: Watched) -> None:
         """Look at it no more."""
-        self._connections.discard(connection)
+        self._connections.pop(connection, None)
 
     def _look(self, loop: asyncio.AbstractEventLoop) -> None:
         self._timer = None

@@ -48,7 +48,7 @@ def hot_protocol(
 
     class ConfiguredProtocol(HotProtocol):
         patience = limits
-        watch = Watch(limits.look_seconds)
+        watch = Watch(limits.look_seconds, limits.connections)
         hot = Hot(cache, store, identify, limits, seal)
 
     return ConfiguredProtocol
@@ -126,6 +126,10 @@ class HotProtocol(GuardedProtocol):
             self._held += data
             return
         super().data_received(data)
+
+    def leave(self) -> bool:
+        """See `registry.hot.patience.Watched`."""
+        return self._body is None and super().leave()
 
     def _answer(self, head: Head) -> bool:
         """Answer from memory; False, and nothing has happened, where only the application can."""

@@ -35,6 +35,7 @@ from storage.errors import (
     ManifestInvalid,
     ManifestUnknown,
     PreconditionFailed,
+    QuotaExceeded,
     TagImmutable,
 )
 from storage.manifest import Descriptor, Manifest
@@ -43,7 +44,14 @@ from storage.together import together
 
 _log = logging.getLogger("sidecargo.publish")
 
-_REFUSALS = (ManifestInvalid, ManifestBlobUnknown, DigestInvalid, TagImmutable, PreconditionFailed)
+_REFUSALS = (
+    ManifestInvalid,
+    ManifestBlobUnknown,
+    DigestInvalid,
+    TagImmutable,
+    QuotaExceeded,
+    PreconditionFailed,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +82,7 @@ class Publisher:
 
     async def push(self, repository: Repository, push: Push) -> Receipt:
         """Take a manifest in; raises ManifestInvalid, ManifestBlobUnknown, DigestInvalid, TagImmutable,
-        PreconditionFailed, CheckFailed, StoreError.
+        QuotaExceeded, PreconditionFailed, CheckFailed, StoreError.
 
         When it returns, the manifest, its findings, its signature and its tags are in the store. What is
         refused or warned of is kept for who asks why.
@@ -123,9 +131,15 @@ class Publisher:
     async def _push(self, repository: Repository, push: Push) -> Receipt:
         manifest = manifests.parse(push.body, push.content_type)
         digest = _named(push)
-        policy = self.policy_of(repository.name)
-        moves = Moves(repository, push, digest, policy.immutable)
+        moves = Moves(repository, push, digest, self.policy_of(repository.name).immutable)
         await moves.check()
+        async with repository.room(digest, len(push.body)):
+            return await self._taken(repository, push, manifest, digest, moves)
+
+    async def _taken(
+        self, repository: Repository, push: Push, manifest: Manifest, digest: Digest, moves: Moves
+    ) -> Receipt:
+        policy = self.policy_of(repository.name)
         # Where a repository may be sparse, whether it has the layer is to be seen first.
         foreseen = None if policy.sparse else await self._examiner.foreseen(manifest, digest)
         missing, known, begun, _ = await together(

@@ -18,6 +18,7 @@ from storage.errors import (
     ManifestBlobUnknown,
     ManifestInvalid,
     NameInvalid,
+    QuotaExceeded,
     RegistryError,
     TagImmutable,
 )
@@ -95,7 +96,7 @@ async def noted(repository: Repository, sent: Sent, push: Awaitable[T]) -> T:
     """What the push gives or raises; a refusal or a warning is kept before, as well as that can be done."""
     try:
         receipt = await push
-    except (ManifestInvalid, TagImmutable) as refused:
+    except (ManifestInvalid, TagImmutable, QuotaExceeded) as refused:
         await _keep(repository, sent, partial(of, sent, refused))
         raise
     except ManifestBlobUnknown as absent:
@@ -112,7 +113,7 @@ async def noted(repository: Repository, sent: Sent, push: Awaitable[T]) -> T:
 
 def of(
     sent: Sent,
-    refused: ManifestInvalid | TagImmutable | ManifestBlobUnknown,
+    refused: ManifestInvalid | TagImmutable | QuotaExceeded | ManifestBlobUnknown,
     reasons: tuple[Problem, ...] = (),
 ) -> Refusal:
     """A refusal as a value: the gate's problems, else the error as one problem of its own.

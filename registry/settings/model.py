@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import date
+from functools import partial
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -43,6 +44,7 @@ from registry.settings.values import (
 )
 from storage.digest import Digest
 from storage.gc.retention import Keep
+from storage.quota.quotas import Quota
 
 
 class Cache(Section):
@@ -253,11 +255,27 @@ class Audit(Section):
     keep: Annotated[WholeNumber, Field(ge=1, le=1000)] = 10
 
 
+class QuotaRule(Section):
+    """How many bytes some repositories may hold together."""
+
+    repositories: Repositories
+    bytes: Size
+
+
 class Limits(Section):
     """How large things may be."""
 
     manifest: Annotated[Size, Field(ge=1, le=64 << 20)] = ByteSize(4 << 20)
     upload: Annotated[Size, Field(ge=1)] = ByteSize(2 << 30)
+    quota: Annotated[tuple[QuotaRule, ...], AfterValidator(values.each_once)] = ()
+
+    @property
+    def quotas(self) -> tuple[Quota, ...]:
+        """The quotas, to be asked."""
+        return tuple(
+            Quota(rule.repositories, rule.bytes, partial(patterns.matches, rule.repositories))
+            for rule in self.quota
+        )
 
 
 class Timeouts(Section):

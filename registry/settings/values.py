@@ -233,6 +233,15 @@ def held_back(value: tuple[Any, ...], info: ValidationInfo) -> tuple[Any, ...]:
     return value
 
 
+def each_once(value: tuple[Any, ...]) -> tuple[Any, ...]:
+    """No repositories are named by two entries: the first one counts, and the other one never would."""
+    patterns_of = [one.repositories for one in value]
+    for at, pattern in enumerate(patterns_of):
+        if pattern in patterns_of[:at]:
+            raise ValueError(f"{pattern!r} is there twice; the first entry that names a repository counts")
+    return value
+
+
 WholeNumber = Annotated[int, BeforeValidator(whole_number)]
 ModeWord = Annotated[Mode, BeforeValidator(word)]
 Consumers = Annotated[tuple[Consumer, ...], AfterValidator(some)]

@@ -13,6 +13,7 @@ from storage import names, paths
 from storage.digest import Digest
 from storage.errors import DigestInvalid, NameInvalid
 
+_QUOTA = re.compile(r"[0-9a-f]{16}")
 _UPLOAD = re.compile(r"sha(?:256|512)-[0-9a-f]{32}\.[0-9a-f]{16}")
 
 SINGLE = (paths.FORMAT, paths.COLLECTED, paths.CHECKED, paths.ANNOUNCED)
@@ -25,6 +26,7 @@ FOLDERS = (
     paths.UPLOADS,
     paths.REFUSALS,
     paths.URLS,
+    paths.QUOTAS,
 )
 """The folders at the root in which every object is a place."""
 
@@ -90,7 +92,9 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Other:
-    """An object of which nothing more need be known: an upload, a refusal, URLs, an index's child, a time."""
+    """An object of which nothing more need be known: an upload, a refusal, URLs, an index's child, a
+    sum, a time.
+    """
 
 
 Place = Bytes | Link | ManifestAt | Tag | Row | DerivedFrom | Entry | Other
@@ -108,6 +112,8 @@ def _read(key: str) -> Place | None:
     top, _, rest = key.partition("/")
     if key in SINGLE or (top == paths.UPLOADS and _UPLOAD.fullmatch(rest)):
         return Other()
+    if top == paths.QUOTAS:
+        return Other() if _QUOTA.fullmatch(rest) else None
     if top == paths.CONTENT:
         algorithm, _, name = rest.partition("/")
         content = Bytes(Digest.parse(f"{algorithm}:{name.rpartition('/')[2]}"))

@@ -96,6 +96,8 @@ async def served(bucket: Bucket, tmp_path: Path, costs: Costs) -> AsyncIterator[
         storage={"url": bucket.url},  # type: ignore[arg-type]
         signing={"keys": [str(tmp_path / "signing.key")]},  # type: ignore[arg-type]
         access={"rules": [everybody]},  # type: ignore[arg-type]
+        # What it names costs more, and nothing else does.
+        limits={"quota": [{"repositories": "limited/**", "bytes": "1GiB"}]},  # type: ignore[arg-type]
     )
     await composition.storages.prepared(settings)
     async with serve_with(settings) as server:
@@ -126,16 +128,19 @@ async def push_as_docker(served: Served, shape: Shape, tag: str, repository: str
     assert (await served.put(repository, tag, shape)).status == 201
 
 
-async def test_docker_push(served: Served, costs: Costs) -> None:
+@pytest.mark.parametrize(("repository", "most", "waited"), [("a/b", 30, 10), ("limited/b", 75, 38)])
+async def test_docker_push(served: Served, costs: Costs, repository: str, most: int, waited: int) -> None:
     """Checked and signed: how many calls, and how many of them wait for one another."""
     shape = pushed("v1")
-    await push_as_docker(served, shape, "v1")
+    await push_as_docker(served, shape, "v1", repository=repository)
     acknowledged = time.monotonic()
     await served.settle()
     calls = costs.take()
-    assert len(calls) <= 30, [call.name for call in calls]
-    assert rounds([call for call in calls if call.began < acknowledged]) <= 10, calls
-    signed = await served.ask("GET", f"/v2/a/b/manifests/{signature_tag(Digest.parse(shape.digest))}")
+    assert len(calls) <= most, [call.name for call in calls]
+    assert rounds([call for call in calls if call.began < acknowledged]) <= waited, calls
+    signed = await served.ask(
+        "GET", f"/v2/{repository}/manifests/{signature_tag(Digest.parse(shape.digest))}"
+    )
     assert signed.status == 200
 
 

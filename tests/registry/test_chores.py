@@ -24,6 +24,7 @@ from storage.store import Store
 from tests.registry.certificates import Authority
 from tests.storage.content import image, put, put_blob
 from tests.storage.gc.scene import aged, older
+from tests.storage.quota.process import Process
 from tests.storage.unsteady import Clock, Unsteady
 
 
@@ -245,3 +246,28 @@ async def test_a_certificate_is_looked_at_and_its_end_is_counted(tmp_path: Path)
         (line,) = [line for line in metrics.text().splitlines() if line.startswith(name)]
         ends.append(float(line.split()[1]))
     assert ends[1] - ends[0] > 80 * 86_400
+
+
+async def test_quotas_are_counted_when_they_were_not_for_long(tmp_path: Path) -> None:
+    clock = Clock()
+    process = Process(DiskDriver(tmp_path), clock, **{"team/**": 100})
+    metrics = Metrics(HotCache(1))
+    seen = []
+    for seconds in (0, 10, 3600):
+        clock.now += seconds
+        await chores.account(process.quotas, 3000, metrics.quotas)
+        seen.append((await process.quotas.accounts[0].book.ledger()).counted)
+    assert seen == [1000, 1000, 4610]
+    assert b'sidecargo_quota_allowed_bytes{repositories="team/**"} 100.0' in metrics.text()
+    assert b'sidecargo_quota_used_bytes{repositories="team/**"} 0.0' in metrics.text()
+    assert chores.accounting(None, 3000, metrics.quotas) == []
+
+
+async def test_quotas_that_cannot_be_counted_are_a_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    unsteady = Unsteady(DiskDriver(tmp_path))
+    unsteady.down = True
+    process = Process(unsteady.driver, **{"team/**": 100})
+    await chores.account(process.quotas, 3000, Metrics(HotCache(1)).quotas)
+    assert "what quotas have in use was not counted" in caplog.text

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from registry import workers
 from tests.real import sidecargo
 from tests.real.sidecargo import Sidecargo
 from tests.registry.consumers.build import sha256
@@ -180,3 +181,22 @@ def test_workers_leave_with_their_supervisor(tmp_path: Path) -> None:
         eventually(lambda: not any(Path(f"/proc/{pid}").exists() for pid in workers))
     finally:
         server.process.kill()
+
+
+@pytest.mark.parametrize(
+    ("limits", "raised", "connections"),
+    [
+        ((1024, 4096), (4096, 4096), 3584),
+        ((1024, resource.RLIM_INFINITY), (65_536, resource.RLIM_INFINITY), 65_024),
+        ((600, 600), None, 300),
+        ((100_000, 1 << 20), None, 99_488),
+    ],
+)
+def test_connections_leave_files_for_the_store(
+    monkeypatch: pytest.MonkeyPatch, limits: tuple[int, int], raised: tuple[int, int] | None, connections: int
+) -> None:
+    now = [limits]
+    monkeypatch.setattr(resource, "getrlimit", lambda _: now[-1])
+    monkeypatch.setattr(resource, "setrlimit", lambda _, said: now.append(said))
+    assert workers.most_connections() == connections
+    assert now[1:] == ([raised] if raised else [])

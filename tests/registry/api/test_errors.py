@@ -47,6 +47,8 @@ def made(kind: type[e.RegistryError]) -> e.RegistryError:
         return e.RangeNotSatisfiable("outside.", size=5)
     if kind is e.ManifestBlobUnknown:
         return e.ManifestBlobUnknown(["sha256:1", "sha256:2"])
+    if kind is e.QuotaExceeded:
+        return e.QuotaExceeded("team/**", allowed=3 << 30, used=3000 << 20, size=2000)
     return kind("it is wrong.", fix="Mend it.")
 
 

@@ -5,6 +5,7 @@ import socket
 import time
 import weakref
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -284,6 +285,25 @@ def test_a_declined_upgrade_loses_nothing_behind_it(limited: Served) -> None:
         client.send(head("/a", extra=b"Connection: upgrade\r\nUpgrade: h2c\r\n") + head("/other"))
         assert client.answer().endswith(b"body of a")
         assert client.answer().endswith(b"no /other")
+
+
+def test_who_asks_nothing_makes_room_and_who_waits_for_an_answer_stays(tmp_path: Path) -> None:
+    with serving(tmp_path, replace(LIMITS, connections=3)) as served:
+        served.app.add("/a", "a", b"body of a")
+        with served.connect() as waiting, served.connect() as asked, served.connect() as idle:
+            waiting.send(head("/wait"))
+            eventually(lambda: served.app.asked == ["GET /wait"])
+            asked.send(head("/a"))
+            assert asked.answer().endswith(b"body of a")
+            idle.send(b"GET /a HTTP/1.1\r\n")
+            eventually(lambda: len(served.server.server_state.connections) == 3)
+            with served.connect() as one, served.connect() as other:
+                for more in (one, other):
+                    more.send(head("/a"))
+                    assert more.answer().endswith(b"body of a")
+                assert asked.end() == idle.end() == b""
+            served.app.gate.set()
+            assert waiting.answer().endswith(b"waited")
 
 
 def test_nothing_is_left_of_connections_that_ended(served: Served) -> None:

@@ -49,6 +49,37 @@ class Looked:
     def look(self, now: float, elapsed: float) -> None:
         self.looks.put_nowait((now, elapsed))
 
+    def leave(self) -> bool:
+        return False
+
+
+class Leaving(Looked):
+    """One that rests or is busy, and notes that it leaves."""
+
+    def __init__(self, watch: Watch, *, rests: bool) -> None:
+        super().__init__()
+        self.watch = watch
+        self.rests = rests
+
+    def leave(self) -> bool:
+        if self.rests:
+            self.watch.discard(self)
+        return self.rests
+
+
+async def test_of_too_many_the_oldest_that_rests_makes_room() -> None:
+    loop = asyncio.get_running_loop()
+    watch = Watch(60.0, most=3)
+    busy, old, new = (Leaving(watch, rests=rests) for rests in (False, True, True))
+    for one in (busy, old, new):
+        watch.add(one, loop)
+    assert len(watch) == 3
+    watch.add(other := Leaving(watch, rests=False), loop)
+    assert [one in watch._connections for one in (busy, old, new, other)] == [True, False, True, True]
+    new.rests = False
+    watch.add(Leaving(watch, rests=False), loop)
+    assert len(watch) == 4
+
 
 async def test_one_timer_looks_at_all_and_rests_without_connections() -> None:
     loop = asyncio.get_running_loop()

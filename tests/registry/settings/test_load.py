@@ -70,7 +70,7 @@ def test_all_that_is_wrong_is_said_at_once(file: Path, monkeypatch: pytest.Monke
         "envoy",
         "s.yaml:10: admission.rules[1].repositories: 'a**' is not a pattern; write names with * inside a "
         "segment and ** as a whole segment, as in team-a/*, ci/** or **",
-        "s.yaml:11: limits: 4 is not a mapping of manifest, upload",
+        "s.yaml:11: limits: 4 is not a mapping of manifest, upload, quota",
         "s.yaml:12: nothing: unknown key; allowed: server, storage, admission, signing, tags, retention, gc, "
         "access, audit, limits, timeouts, verification",
     ]

@@ -48,6 +48,11 @@ TABLE = [
     pytest.param({"signing": {"passphrase": 4711}}, "what is there is not text", id="no passphrase"),
     pytest.param({"limits": {"upload": "x"}}, "'x' is not a size; write it as 256MB or 4MiB", id="no size"),
     pytest.param({"limits": {"upload": 0}}, "0 is too small; it is 1 at least", id="no room"),
+    pytest.param(
+        {"limits": {"quota": [{"repositories": "a", "bytes": 1}, {"repositories": "a", "bytes": 2}]}},
+        "'a' is there twice; the first entry",
+        id="a quota twice",
+    ),
     pytest.param({"timeouts": {"head": "5"}}, "'5' is not a duration; write it with a unit", id="no unit"),
 ]
 

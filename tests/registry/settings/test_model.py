@@ -323,3 +323,10 @@ def test_where_the_audit_is() -> None:
     for wrong in ({"file": ""}, {"keep": 0}, {"size": "much"}):
         with pytest.raises(ValidationError):
             Settings.model_validate({"audit": wrong})
+
+
+def test_a_quota_names_repositories_by_its_pattern() -> None:
+    entry = {"repositories": "team-a/**", "bytes": "10GiB"}
+    (quota,) = Settings.model_validate({"limits": {"quota": [entry]}}).limits.quotas
+    assert (quota.title, quota.allowed) == ("team-a/**", 10 << 30)
+    assert [name for name in ("team-a", "team-a/b", "team-b") if quota.names(name)] == ["team-a", "team-a/b"]

@@ -29,6 +29,7 @@ PLACES = [
     (paths.url("a/b", str(ONE)), Other()),
     (paths.CHECKED, Other()),
     (paths.ANNOUNCED, Other()),
+    (paths.quota("0123456789abcdef"), Other()),
 ]
 
 STRAYS = [
@@ -56,6 +57,8 @@ STRAYS = [
     "refusals/a/v1/x",
     "urls/a",
     "urls/a/v1/x",
+    "quotas/team-a",
+    "quotas/0123456789abcdef/x",
     "urls/A/v1",
     "repositories/a",
     "repositories/a/b",
