@@ -61,7 +61,6 @@ def test_what_does_not_hold(envelope: Envelope) -> None:
         GOOD | {"payload": None},
         {key: value for key, value in GOOD.items() if key != "payloadType"},
     ],
-    ids=str,
 )
 def test_what_is_no_envelope(said: Any) -> None:
     with pytest.raises(SignatureInvalid, match="not one of DSSE"):
