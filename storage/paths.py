@@ -13,6 +13,7 @@
                                                      last one by digest; "/" written as "."
     urls/<repository>/<reference>                    URLs that were given out of a tag or a digest; "/"
                                                      written as "."
+    pulls/<repository>/<digest>                      who pulled a manifest last; "/" written as "."
     announced                                        when what expires was announced last
     repositories/<repository>/
         _blobs/<algorithm>/<hex>                     membership of a blob: {"size": …}; in a line after it
@@ -43,6 +44,7 @@ CATALOG = "catalog"
 UPLOADS = "uploads"
 REFUSALS = "refusals"
 URLS = "urls"
+PULLS = "pulls"
 REPOSITORIES = "repositories"
 CONTENT = "blobs"
 COLLECTED = "gc"
@@ -112,6 +114,18 @@ def urls(repository: str) -> str:
 def url(repository: str, reference: str) -> str:
     """The URLs that were given out of a tag or a digest."""
     return f"{urls(repository)}/{reference}"
+
+
+def pulls(repository: str, digest: str) -> str:
+    """Who pulled a manifest last."""
+    return f"{PULLS}/{catalog_name(repository)}/{digest}"
+
+
+def pulled(key: str) -> tuple[str, str] | None:
+    """The repository and the digest, as written, that `pulls` made a key of; None for another key."""
+    top, _, rest = key.partition("/")
+    name, _, digest = rest.partition("/")
+    return (catalog_repository(name), digest) if top == PULLS and name and digest else None
 
 
 def blob_link(repository: str, digest: Digest) -> str:

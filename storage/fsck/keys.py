@@ -25,6 +25,7 @@ FOLDERS = (
     paths.UPLOADS,
     paths.REFUSALS,
     paths.URLS,
+    paths.PULLS,
 )
 """The folders at the root in which every object is a place."""
 
@@ -90,7 +91,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Other:
-    """An object of which nothing more need be known: an upload, a refusal, URLs, an index's child, a time."""
+    """An object of which nothing more need be known: an upload, a refusal, URLs, pulls, a child, a time."""
 
 
 Place = Bytes | Link | ManifestAt | Tag | Row | DerivedFrom | Entry | Other
@@ -121,6 +122,9 @@ def _read(key: str) -> Place | None:
         build = paths.refusal if top == paths.REFUSALS else paths.url
         made = reference and "/" not in reference and build(repository, reference) == key
         return Other() if made else None
+    if (made_of := paths.pulled(key)) is not None:
+        repository, digest = names.repository(made_of[0]), Digest.parse(made_of[1])
+        return Other() if paths.pulls(repository, str(digest)) == key else None
     return _owned(key)
 
 

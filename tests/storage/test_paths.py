@@ -23,6 +23,7 @@ KEYS = {
     "refusal": paths.refusal("a/b", "v1"),
     "urls": paths.urls("a/b"),
     "url": paths.url("a/b", "v1"),
+    "pulls": paths.pulls("a/b", str(DIGEST)),
     "blob_link": paths.blob_link("a/b", DIGEST),
     "unlinked": paths.unlinked("a/b", DIGEST),
     "manifests": paths.manifests("a/b", "sha256"),
@@ -90,7 +91,7 @@ def test_every_builder_is_in_the_table_above() -> None:
         for name, found in inspect.getmembers(paths, inspect.isfunction)
         if found.__module__ == paths.__name__ and not name.startswith("_")
     }
-    assert builders == {*KEYS, "catalog_name", "catalog_repository", "owned", "trashed"}
+    assert builders == {*KEYS, "catalog_name", "catalog_repository", "owned", "pulled", "trashed"}
 
 
 def test_the_keys_are_as_written_here() -> None:
@@ -105,6 +106,7 @@ def test_the_keys_are_as_written_here() -> None:
         "refusal": "refusals/a.b/v1",
         "urls": "urls/a.b",
         "url": "urls/a.b/v1",
+        "pulls": f"pulls/a.b/sha256:{one}",
         "blob_link": f"repositories/a/b/_blobs/sha256/{one}",
         "unlinked": f"repositories/a/b/_unlinked/sha256/{one}",
         "manifests": "repositories/a/b/_manifests/sha256",
@@ -158,6 +160,8 @@ def test_what_a_repositorys_key_is_made_of(repository: str) -> None:
         assert paths.owned(paths.trash(key)) is None
     for other in (paths.catalog(repository), paths.refusal(repository, "v1"), paths.blob(DIGEST)):
         assert paths.owned(other) is None
+        assert paths.pulled(other) is None
+    assert paths.pulled(paths.pulls(repository, str(OTHER))) == (repository, str(OTHER))
 
 
 @pytest.mark.parametrize("key", KEYS.values(), ids=KEYS)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from registry.hot.patience import Patience
+from storage.pulls import AGENT
 from tests.registry.hot.server import Client, Served, eventually, head, serving
 
 SMALL = b"a small body"
@@ -47,6 +48,32 @@ def etag_of(answer: bytes) -> bytes:
     found = re.search(rb"\r\netag: ([^\r]*)", answer)
     assert found is not None
     return found[1]
+
+
+def test_a_hit_is_noted_as_a_pull_where_it_is_one(served: Served) -> None:
+    manifest, blob = "/v2/a/manifests/v1", "/v2/a/blobs/sha256:1"
+    alice = b"Authorization: Basic alice\r\n"
+    served.warm(manifest, blob)
+    with served.connect() as client:
+        etag = etag_of(client.ask(manifest, "HEAD"))
+        client.ask(blob)
+        assert served.pulled._noted == {}, "who asks for headers or blobs pulls nothing"
+        for extra in (
+            b"User-Agent: docker/29\r\n",
+            b"User-Agent: docker/29\r\nAccept: x\r\n",
+            b"user-agent:" + b"x" * 500 + b"\r\nUser-Agent: y\r\n",
+            alice,
+            b"If-None-Match: " + etag + b"\r\nUser-Agent: helm\r\n",
+        ):
+            for _ in range(3):
+                client.ask(manifest, extra=extra)
+    assert set(served.pulled._noted) == {
+        (manifest, "everybody", b"docker/29"),
+        (manifest, "everybody", b"x" * AGENT),
+        (manifest, "alice", b""),
+        (manifest, "everybody", b"helm"),
+    }
+    assert served.cache.hits == 15 + 2
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
