@@ -16,7 +16,16 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from registry.hot.patience import Pace, Patience, Stall, Watch, drop, unsent
-from registry.hot.refusal import BODY_SLOW, HEAD_LATE, HOST_AMBIGUOUS, MALFORMED, Refusal, head_too_large
+from registry.hot.refusal import (
+    BODY_SLOW,
+    HEAD_LATE,
+    HOST_AMBIGUOUS,
+    MALFORMED,
+    TUNNEL,
+    Refusal,
+    Refused,
+    head_too_large,
+)
 
 _PIECE = 64 << 10  # what the parser is given at a time: it may hold that much beyond the head's limit
 _LINE_OVERHEAD = 4  # ": " and CRLF
@@ -97,12 +106,12 @@ class GuardedProtocol(HttpToolsProtocol):
         self.idle = False
         try:
             self._feed(data)
-        except _Refused as refused:
+        except Refused as refused:
             self._refuse(refused.refusal)
         except httptools.HttpParserError as error:
             # What a callback raises arrives as the context of the parser's own error.
             cause = error.__context__
-            self._refuse(cause.refusal if isinstance(cause, _Refused) else MALFORMED)
+            self._refuse(cause.refusal if isinstance(cause, Refused) else MALFORMED)
         else:
             if self._between and not self._under_way and not self.idle and self._head_since is None:
                 # Nothing but empty lines since the last answer: the clock of the next head runs.
@@ -110,7 +119,7 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def _feed(self, data: bytes) -> None:
         view = memoryview(data)
-        start = 0
+        start, limit = 0, self.patience.head_bytes
         while start < len(data):
             piece = view[start : start + _PIECE] if len(data) > _PIECE else data
             self._piece = len(piece)
@@ -125,13 +134,9 @@ class GuardedProtocol(HttpToolsProtocol):
                 start += upgrade.args[0]
                 data, view, start = data[start:], view[start:], 0
                 continue
-            if not self._between and not self._in_body and self._head_bytes - self._head_first > self._limit:
-                raise _Refused(head_too_large(self._limit, self.patience.head_fields))
+            if not self._between and not self._in_body and self._head_bytes - self._head_first > limit:
+                raise Refused(head_too_large(limit, self.patience.head_fields))
             start += len(piece)
-
-    @property
-    def _limit(self) -> int:
-        return self.patience.head_bytes
 
     def on_message_begin(self) -> None:
         """A head begins: its clock and its size too."""
@@ -157,17 +162,19 @@ class GuardedProtocol(HttpToolsProtocol):
         self.cycle.transport = self._gentle
 
     def _judge_head(self) -> None:
-        limit, fields = self._limit, self.patience.head_fields
+        limit, fields = self.patience.head_bytes, self.patience.head_fields
         # The sum is made only where what was fed could be too much.
         if len(self.headers) > fields or (
             self._head_bytes > limit
             and len(self.url) + sum(len(name) + len(value) + _LINE_OVERHEAD for name, value in self.headers)
             > limit
         ):
-            raise _Refused(head_too_large(limit, fields))
+            raise Refused(head_too_large(limit, fields))
+        if self.parser.get_method() == b"CONNECT":  # what follows it is no request, nor its body
+            raise Refused(TUNNEL)
         hosts = sum(name == b"host" for name, _ in self.headers)
         if hosts > 1 or (hosts == 0 and self.parser.get_http_version() != "1.0"):
-            raise _Refused(HOST_AMBIGUOUS)
+            raise Refused(HOST_AMBIGUOUS)
 
     def on_body(self, body: bytes) -> None:
         """A part of a body."""
@@ -308,14 +315,6 @@ class GuardedProtocol(HttpToolsProtocol):
         willing = not self.flow.read_paused and (self._asked.waiting or self.cycle.response_complete)
         if willing and self._pace.too_slow(elapsed, self.patience):
             self._refuse(BODY_SLOW)
-
-
-class _Refused(Exception):
-    """Raised inside the parser's callbacks: it stops at once."""
-
-    def __init__(self, refusal: Refusal) -> None:
-        super().__init__(str(refusal.error))
-        self.refusal = refusal
 
 
 class _Asked(asyncio.Event):

@@ -32,6 +32,14 @@ class Refusal:
         return b"\r\n".join([*lines, b"", body])
 
 
+class Refused(Exception):
+    """Raised inside the parser's callbacks: it stops at once."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(str(refusal.error))
+        self.refusal = refusal
+
+
 MALFORMED = Refusal(
     HTTPStatus.BAD_REQUEST,
     Unsupported("the request is not well-formed HTTP/1.1.", fix="See RFC 9112; a proxy may have changed it."),
@@ -40,6 +48,10 @@ MALFORMED = Refusal(
 HOST_AMBIGUOUS = Refusal(
     HTTPStatus.BAD_REQUEST,
     Unsupported("the request has no Host header, or more than one.", fix="Send exactly one (RFC 9112, 3.2)."),
+)
+
+TUNNEL = Refusal(
+    HTTPStatus.BAD_REQUEST, Unsupported("CONNECT is not possible here.", fix="This registry is no proxy.")
 )
 
 HEAD_LATE = Refusal(
