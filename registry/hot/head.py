@@ -67,6 +67,8 @@ class Head:
     tags: frozenset[bytes] | None
     agent: bytes = b""
 
+    __hash__ = object.__hash__  # by identity, for the hot path: a memo has one of each
+
 
 def read_head(data: bytes, max_bytes: int = MAX_BYTES, max_fields: int = MAX_FIELDS) -> Head | None:
     """The head that `data` is, from its first byte to its last; None when anything about it is not plain."""

@@ -30,6 +30,9 @@ Identify = Callable[[bytes | None], str | None]
 SLICE = 256 << 10
 """The most of a body that is given to the transport at a time."""
 
+LATELY = 1000
+"""Heads of which it is known for a second what was noted."""
+
 _JOINED = 16 << 10  # up to this size one copy is cheaper than a second write
 
 
@@ -73,6 +76,7 @@ class Hot:
         self.glance: Glance | None = None
         self.identify = identify
         self.pulled = Pulled() if pulled is None else pulled
+        self.lately: dict[Head, str] = {}  # what was noted this second, and need not be again
         self.heads = HeadMemo(cache.heads_budget, patience.head_bytes, patience.head_fields, seal)
         self.default_headers: list[tuple[bytes, bytes]] | None = None
         self.ok = b""
@@ -86,6 +90,7 @@ class Hot:
 
     def render(self, default_headers: list[tuple[bytes, bytes]]) -> None:
         """Status lines with uvicorn's own headers, of which it makes a new list every second."""
+        self.lately.clear()
         lines = b"".join(name + b": " + value + b"\r\n" for name, value in default_headers)
         self.default_headers = default_headers
         self.ok = STATUS_LINE[200] + lines
@@ -165,12 +170,15 @@ class HotProtocol(GuardedProtocol):
         state.total_requests += 1
         self._head_since = None
         self._answered_at = self.loop.time()
-        if entry.pulled and not head.bodiless:
-            hot.pulled.note(entry.pulled, audience, head.agent, self._answered_at)
         if self.timeout_keep_alive_task is None:
             self.keep_alive()
         if hot.default_headers is not state.default_headers:
             hot.render(state.default_headers)
+        if hot.lately.get(head) is not entry.pulled:
+            if entry.pulled and not head.bodiless:
+                hot.pulled.note(entry.pulled, audience, head.agent, self._answered_at)
+            if len(hot.lately) < LATELY:
+                hot.lately[head] = entry.pulled
         self._write(head, entry)
         return True
 
