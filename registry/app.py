@@ -33,6 +33,7 @@ from registry.hot.cache import EVERYBODY, HotCache
 from registry.hot.flights import Flights
 from registry.hot.patience import Patience
 from registry.hot.protocol import hot_protocol
+from registry.hot.pulled import Pulled
 from registry.login.audiences import Audiences
 from registry.login.challenges import Challenges
 from registry.login.door import Door
@@ -117,6 +118,7 @@ def wire(settings: Settings, supervisor: int | None = None) -> Wired:
     publisher = Publisher(examiner, signer, settings.policy, verifier, audit)
     seen = Audiences(Seal())
     door = _door(settings, seen, place.folder, audit)
+    pulled = Pulled()
     services = Services(
         rules=settings.access.rights,
         door=door,
@@ -138,6 +140,7 @@ def wire(settings: Settings, supervisor: int | None = None) -> Wired:
         origins=Origins(Proxies(settings.server.trusted_proxies)),
         audit=audit,
         certificates=lambda: [certificate.ending] if certificate else [],
+        pulled=pulled,
     )
     age = settings.timeouts.uploads.total_seconds()
     beside = [
@@ -145,13 +148,21 @@ def wire(settings: Settings, supervisor: int | None = None) -> Wired:
         Chore(_COUNT_EVERY, partial(chores.count, metrics)),
         chores.collecting(settings, place.driver, place.temp, metrics.collections),
         *chores.accounting(place.quotas, settings.gc.interval.total_seconds(), metrics.quotas),
+        chores.keeping(pulled, store),
         chores.announcing(place.driver, settings.access.known_robots, metrics.endings),
     ]
     if supervisor is not None:
         beside.append(Chore(_COUNT_EVERY, partial(workers.leave_with, supervisor)))
     if certificate is not None:
         beside.append(Chore(_LOOK_EVERY, partial(chores.renew, certificate, metrics.endings)))
-    to_close = (publisher.close, inspectors.close, ahead.close, door.close, place.close)
+    to_close = (
+        partial(chores.keep_last, pulled, store),
+        publisher.close,
+        inspectors.close,
+        ahead.close,
+        door.close,
+        place.close,
+    )
     app = Starlette(
         routes=choke.guarded(ROUTES, services),
         exception_handlers=errors.HANDLERS,
@@ -167,7 +178,7 @@ def wire(settings: Settings, supervisor: int | None = None) -> Wired:
     )
     # Who is known to nobody is not told from others by what is shown.
     identify = (lambda _: EVERYBODY) if door.is_open else seen.identify
-    protocol = hot_protocol(cache, place.peek, identify, patience, seen.seal)
+    protocol = hot_protocol(cache, place.peek, identify, patience, seen.seal, pulled)
     return Wired(app, protocol, certificate.context if certificate else None)
 
 
@@ -271,8 +282,9 @@ class _HotAnswers:
         headers: list[tuple[bytes, bytes]],
         body: bytes,
         witness: Witness,
+        pulled: str = "",
     ) -> None:
-        self._cache.offer(path, audience, headers, body, witness)
+        self._cache.offer(path, audience, headers, body, witness, pulled)
 
     def known(self, path: bytes, audience: Hashable, witness: Witness) -> bytes | None:
         entry = self._cache.find((path, audience))

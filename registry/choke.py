@@ -12,6 +12,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route as StarletteRoute
 
+from registry.access.capabilities import redacted
 from registry.access.principal import Principal
 from registry.access.rights import Right
 from registry.access.rules import Rules
@@ -165,7 +166,7 @@ def _is_denied(refusal: RegistryError, request: Request) -> bool:
 def _denied(
     refusal: RegistryError, principal: Principal, request: Request, origin: Origin, name: str | None
 ) -> Record:
-    asked = f"{request.method} {request.scope['path']}"
+    asked = redacted(f"{request.method} {request.scope['path']}")
     code = refusal.code.lower().replace("_", "-")
     return Record("denied", "denied", str(principal), origin, name or "", problems=(code,), asked=asked)
 

@@ -18,6 +18,7 @@ from registry.access import expiry
 from registry.access.expiry import Ending
 from registry.access.robots import Robot
 from registry.certificate import Certificate
+from registry.hot.pulled import Pulled
 from registry.metrics import SHARED_FOLDER, CollectionMetrics, EndingMetrics, Metrics, QuotaMetrics
 from registry.settings import Settings
 from storage import paths, turn, urls
@@ -38,6 +39,8 @@ _LOOK_AT_ENDINGS_EVERY = 6 * 3600.0
 _ANNOUNCED_EVERY = 23 * 3600.0  # once a day, though the look of that day may come somewhat early
 _LOOK_AT_QUOTAS_EVERY = 30.0
 _ANNOUNCED = 100
+_KEEP_EVERY = 60.0
+_LAST_SECONDS = 5.0
 _FORGOTTEN_AFTER = 30 * expiry.DAY
 _CHANCE = secrets.SystemRandom()
 
@@ -200,6 +203,29 @@ async def announce(
 def _ending(found: urls.Of, ends: float) -> Ending:
     joint = "@" if ":" in found.reference else ":"
     return Ending(expiry.URL, f"{found.url.id} of {found.repository}{joint}{found.reference}", ends)
+
+
+def keeping(pulled: Pulled, store: Store) -> Chore:
+    """Keep who pulled what."""
+    # Servers that start together do not write together.
+    return Chore(_KEEP_EVERY, partial(keep, pulled, store), delay=_KEEP_EVERY * _CHANCE.uniform(0.5, 1.0))
+
+
+async def keep(pulled: Pulled, store: Store) -> None:
+    """Let the store have what is noted; where it fails, it is for the next time."""
+    try:
+        await pulled.keep(store)
+    except StoreError as error:
+        _log.warning("who pulled what was not kept: %s", error)
+
+
+async def keep_last(pulled: Pulled, store: Store) -> None:
+    """Keep who pulled what before the process ends, which waits for no store that hangs."""
+    try:
+        async with asyncio.timeout(_LAST_SECONDS):
+            await keep(pulled, store)
+    except TimeoutError:
+        _log.warning("who pulled what was not kept: the store does not answer")
 
 
 async def count(metrics: Metrics) -> None:

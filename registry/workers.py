@@ -96,7 +96,6 @@ class Worker(uvicorn.Config):
     def load(self) -> None:
         """Make the application and its protocol, in the process that serves."""
         heap.give_back_large_blocks()
-        _open_files_up_to_the_limit()
         _end_in_time()
         wired = self._wire(self._settings, self._supervisor)
         self.app, self.http = wired.app, wired.protocol
@@ -153,12 +152,6 @@ def run(worker: Worker, listeners: Sequence[socket.socket]) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)
     uvicorn.Server(worker).run(sockets=[*listeners])
-
-
-def _open_files_up_to_the_limit() -> None:
-    """A mesh that restarts has more connections than the 1,024 that many systems begin with."""
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def _end_in_time() -> None:

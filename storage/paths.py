@@ -13,6 +13,7 @@
                                                      last one by digest; "/" written as "."
     urls/<repository>/<reference>                    URLs that were given out of a tag or a digest; "/"
                                                      written as "."
+    pulls/<repository>/<digest>                      who pulled a manifest last; "/" written as "."
     announced                                        when what expires was announced last
     quotas/<quota>                                   how many bytes the repositories of a quota have
     repositories/<repository>/
@@ -44,6 +45,7 @@ CATALOG = "catalog"
 UPLOADS = "uploads"
 REFUSALS = "refusals"
 URLS = "urls"
+PULLS = "pulls"
 REPOSITORIES = "repositories"
 CONTENT = "blobs"
 COLLECTED = "gc"
@@ -119,6 +121,18 @@ def url(repository: str, reference: str) -> str:
 def quota(name: str) -> str:
     """How many bytes the repositories of a quota have; `name` is of hexadecimal digits."""
     return f"{QUOTAS}/{name}"
+
+
+def pulls(repository: str, digest: str) -> str:
+    """Who pulled a manifest last."""
+    return f"{PULLS}/{catalog_name(repository)}/{digest}"
+
+
+def pulled(key: str) -> tuple[str, str] | None:
+    """The repository and the digest, as written, that `pulls` made a key of; None for another key."""
+    top, _, rest = key.partition("/")
+    name, _, digest = rest.partition("/")
+    return (catalog_repository(name), digest) if top == PULLS and name and digest else None
 
 
 def blob_link(repository: str, digest: Digest) -> str:

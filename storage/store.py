@@ -11,6 +11,7 @@ from storage.digest import Digest, hasher
 from storage.driver import Driver, ObjectMissing, Page
 from storage.errors import BlobUnknown, StoreUnavailable
 from storage.formats import Current, Format
+from storage.pulls import Pulls
 from storage.quota.quotas import Quotas
 from storage.repositories import Repository
 from storage.uploads import Uploads
@@ -60,6 +61,10 @@ class Store:
     def urls(self, repository: str) -> Urls:
         """The URLs that were given out of a repository; raises NameInvalid."""
         return Urls(self._driver, names.repository(repository))
+
+    def pulls(self, repository: str) -> Pulls:
+        """Who pulled what of a repository last; raises NameInvalid."""
+        return Pulls(self._driver, names.repository(repository))
 
     async def catalog(self, *, after: str = "", limit: int | None = None) -> Page:
         """A part of the names of all repositories, in byte order."""

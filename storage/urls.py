@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import secrets
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,6 +46,10 @@ class Of:
     url: Url
 
 
+def _ignored(_: Url) -> None:
+    pass
+
+
 class Urls:
     """The URLs of a repository. Raises StoreUnavailable, also for an object that is damaged."""
 
@@ -70,8 +74,19 @@ class Urls:
                     return url, Witness(key, held)
         return None
 
-    async def give(self, reference: str | Digest, *, by: str, now: float, ends: float | None = None) -> Url:
-        """A URL for `by`: the one that he has already, where neither ends. Raises Denied for one too many."""
+    async def give(
+        self,
+        reference: str | Digest,
+        *,
+        by: str,
+        now: float,
+        ends: float | None = None,
+        made: Callable[[Url], object] = _ignored,
+    ) -> Url:
+        """A URL for `by`: the one that he has already, where neither ends; `made` hears of a new one.
+
+        Raises Denied for one too many.
+        """
         key = self._key(reference)
         while True:
             held, urls = await self._held(key)
@@ -87,6 +102,7 @@ class Urls:
             if held is None:
                 await self._must_have_room()
             if await self._put(key, held, (*urls, url)):
+                made(url)
                 return url
 
     async def revoke(self, reference: str | Digest, url_id: str | None = None) -> tuple[Url, ...]:

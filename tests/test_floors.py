@@ -19,8 +19,8 @@ FLOORS = {
     "storage.together storage.s3 storage.circuit storage.memory storage.asking storage.remembered",
     "content": "storage.paths storage.records storage.blobs storage.incoming storage.uploads storage.tags "
     "storage.referrers storage.parents storage.derived storage.refusals storage.repositories storage.sweep "
-    "storage.urls storage.turn storage.store storage.fsck storage.attached storage.trash storage.gc "
-    "storage.formats storage.kept storage.migration storage.quota",
+    "storage.urls storage.pulls storage.turn storage.store storage.fsck storage.attached storage.trash "
+    "storage.gc storage.formats storage.kept storage.migration storage.quota",
     "domain": "registry.verdict registry.wasm registry.consumers registry.signing "
     "registry.access registry.trial registry.apply registry.audit",
     "publishing": "registry.publish",

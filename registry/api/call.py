@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Hashable, Iterable
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -19,6 +20,7 @@ from registry.api.bodies import Bodies
 from registry.audit.record import NOWHERE, Audit, Origin, silent
 from registry.hot.cache import EVERYBODY
 from registry.hot.flights import Flights
+from registry.hot.pulled import Pulled
 from registry.login.challenges import Challenges
 from registry.login.door import Door
 from registry.login.origins import Origins
@@ -32,6 +34,7 @@ from storage.digest import Digest
 from storage.driver import Locates, Page, Witness
 from storage.errors import DigestInvalid, PageInvalid, SizeInvalid
 from storage.manifest import Descriptor
+from storage.pulls import AGENT
 from storage.remembered import Remembered
 from storage.repositories import Repository
 from storage.store import Store
@@ -58,8 +61,12 @@ class Answers(Protocol):
         headers: list[tuple[bytes, bytes]],
         body: bytes,
         witness: Witness,
+        pulled: str = "",
     ) -> None:
-        """Remember the answer 200 to a GET of `path` for whom it was decided, while the witness holds."""
+        """Remember the answer 200 to a GET of `path` for whom it was decided, while the witness holds.
+
+        `pulled`: what who gets it has pulled.
+        """
 
     def known(self, path: bytes, audience: Hashable, witness: Witness) -> bytes | None:
         """The body of the answer to a GET of `path` that this witness makes true, if it is remembered."""
@@ -78,7 +85,7 @@ class Services:
     from outside, "" where that is not said; `capabilities` write and read URLs that need no login;
     `remembered` is the memory in front of a store that has one; `locates` tells where clients fetch large
     blobs themselves, if they are to. `origins` say where requests come from, `audit` takes down what was
-    done; `certificates` says when what is served by TLS ends.
+    done; `certificates` says when what is served by TLS ends; `pulled` notes who pulled what.
     """
 
     rules: Rules
@@ -101,6 +108,7 @@ class Services:
     origins: Origins = field(default_factory=lambda: Origins(Proxies()))
     audit: Audit = silent
     certificates: Callable[[], Iterable[Ending]] = tuple
+    pulled: Pulled = field(default_factory=Pulled)
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +182,12 @@ class Call:
         """What a tag names and named for who asks; raises ManifestUnknown."""
         verifier, may_push = self.services.verifier, self.may(Right.PUSH)
         return await verifier.history(self.repository, tag, may_push=may_push)
+
+    def pulled(self, what: str) -> None:
+        """Note that who asks has pulled `what` (`registry.hot.pulled`)."""
+        agent = self.request.headers.get("user-agent", "").encode("latin-1")[:AGENT]
+        at = asyncio.get_running_loop().time()
+        self.services.pulled.note(what, self.principal.name or EVERYBODY, agent, at)
 
     def query(self, name: str) -> str | None:
         """A parameter of the query."""

@@ -24,7 +24,7 @@ class Content:
     """Content of `size` bytes under a digest: `read(start, end)` gives its bytes as they are stored.
 
     Its answer is remembered for as long as the witness holds; without one it is not. `key` is the object that
-    they are, where clients may fetch that from the store itself.
+    they are, where clients may fetch that from the store itself; `pulled` what who gets it has pulled.
     """
 
     def __init__(
@@ -36,12 +36,14 @@ class Content:
         headers: dict[str, str],
         *,
         key: str | None = None,
+        pulled: str = "",
     ) -> None:
         self.digest = digest
         self.size = size
         self._read = read
         self._witness = witness
         self._key = key
+        self._pulled = pulled
         self._headers = {"Content-Length": str(size), **headers, "ETag": f'"{digest}"'}
 
     async def answer(self, call: Call) -> Response:
@@ -49,6 +51,12 @@ class Content:
 
         307 to the store where it is too large for memory: what is asked of a part is asked there.
         """
+        response = await self._answer(call)
+        if self._pulled and call.request.method == "GET":
+            call.pulled(self._pulled)
+        return response
+
+    async def _answer(self, call: Call) -> Response:
         asked = call.request.headers
         etag = self._headers["ETag"]
         tags = conditional.read_tags(asked.get("if-none-match", "").encode("latin-1"))
@@ -79,7 +87,7 @@ class Content:
             if body is not None:
                 response = StreamingResponse(_slices(body), headers=self._headers)
                 call.services.answers.offer(
-                    call.path, call.audience, response.raw_headers, body, self._witness
+                    call.path, call.audience, response.raw_headers, body, self._witness, self._pulled
                 )
                 return response
         return await self._streamed(0, self.size, 200, self._headers)

@@ -9,7 +9,7 @@ from starlette.responses import Response
 from registry.api.call import Call
 from registry.api.content import Content
 from registry.api.warnings import warning_headers
-from registry.hot import conditional
+from registry.hot import conditional, pulled
 from registry.publish.push import Push
 from registry.publish.tagging import Conditions
 from storage import names
@@ -82,7 +82,9 @@ async def _answer(
 ) -> Response:
     headers = {"Content-Type": descriptor.media_type, "Docker-Content-Digest": str(descriptor.digest)}
     read = partial(repository.read, descriptor)
-    return await Content(descriptor.digest, descriptor.size, read, witness, headers).answer(call)
+    what = pulled.what(repository.name, descriptor.digest)
+    content = Content(descriptor.digest, descriptor.size, read, witness, headers, pulled=what)
+    return await content.answer(call)
 
 
 def _tags(call: Call) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-Event = Literal["push", "delete", "denied", "login", "key", "user"]
+Event = Literal["push", "delete", "denied", "login", "key", "user", "url", "tag"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class Record:
     `who` did it: `user:alice`, `robot:ci`, `anonymous`, `local:NAME` for a command on the server's machine.
     `reference` is a tag or a digest as it was said, `digest` the manifest's or blob's own, `pin` what agents
     compare. `problems` are codes, `replaced` the tags that named something else (`TAG@DIGEST`). `asked` is a
-    request's method and path, `what` the user or the key.
+    request's method and path, `what` the user, the key or the id of a URL.
     """
 
     event: Event

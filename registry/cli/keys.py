@@ -46,7 +46,13 @@ def command() -> None:
 
 @command.command()
 @click.argument("path", metavar="FILE", type=click.Path(path_type=Path))
-def new(path: Path) -> None:
+@click.option(
+    "--config",
+    "said",
+    type=click.Path(path_type=Path),
+    help="The settings file, for the audit that it names.",
+)
+def new(path: Path, said: Path | None) -> None:
     """Make a private key (ECDSA P-256, PEM) that only its owner can read; print its public key.
 
     Never overwrites a file.
@@ -56,12 +62,15 @@ def new(path: Path) -> None:
       sidecargo keys new signing.pem > cosign.pub
       sidecargo serve --signing-key signing.pem
     """
+    in_force = settings(said).settings if said is not None else None
     try:
         key = write_new(path)
     except FileExistsError:
         raise Failure(f"{path} exists.", "Choose another name: what it signed is verified by it.") from None
     except OSError as error:
         raise Failure(f"{path}: {error.strerror}.", "Give a path that can be written to.") from None
+    if in_force is not None:
+        note(in_force, "key", "made", key.key_id)
     click.echo(key.public_pem, nl=False)
 
 

@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 import click
 
 from registry.cli.config import settings
+from registry.cli.noted import note
 from registry.console.failure import Failure, Refusal
 from registry.plugins import history as histories
 from registry.publish import restoring
@@ -195,6 +196,8 @@ async def _restore(
             done = await restoring.restore(opened.repository, tag, digest, immutable=immutable, by=_who())
         except TagImmutable as held:
             raise Refusal(held.message, _FORCE) from None
+        moved = {"repository": name, "reference": tag, "digest": str(done.named.digest)}
+        note(in_force, "tag", "restored", **moved, replaced=(f"{tag}@{done.was}",))
         plugin = None
         with contextlib.suppress(RegistryError):  # the tag has moved, whatever is known of the image
             plugin = await opened.examiner.plugin(opened.repository, done.named)

@@ -25,7 +25,7 @@ EVERYBODY = "everybody"
 
 _HEADS_SHARE = 16
 _HEADS_MOST = 4 << 20
-_SLOT = 640  # an Entry, its key and its place in the tables; held by a test
+_SLOT = 648  # an Entry, its key and its place in the tables; held by a test
 _WITNESS = 96  # a Witness and its place in a tuple
 _NAME = re.compile(rb"[!#$%&'*+.^_`|~0-9a-z-]+")
 _VALUE = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
@@ -38,7 +38,10 @@ Place = tuple[bytes, Hashable]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Entry:
-    """An answer: its rendered header lines for 200 and for 304 (without the status line), and its body."""
+    """An answer: its rendered header lines for 200 and for 304 (without the status line), and its body.
+
+    `pulled` is what who gets it has pulled (`registry.hot.pulled`), "" for nothing.
+    """
 
     place: Place
     witness_key: str
@@ -48,6 +51,7 @@ class Entry:
     not_modified: bytes
     etag: bytes | None
     body: bytes
+    pulled: str = ""
 
     @property
     def witness(self) -> Witness:
@@ -93,6 +97,7 @@ class HotCache:
         headers: Sequence[tuple[bytes, bytes]],
         body: bytes,
         witness: Witness,
+        pulled: str = "",
     ) -> bool:
         """Take the answer 200 to `GET target` for `audience`; whether it was taken.
 
@@ -118,6 +123,7 @@ class HotCache:
             not_modified=_render(not_modified_headers(headers)) or b"",
             etag=None if etag is None else opaque(etag),
             body=self._bodies.same(body),
+            pulled=pulled,
         )
         if len(body) > self.largest or _cost(entry) + sys.getsizeof(body) > self.budget:
             return False
@@ -185,7 +191,8 @@ def _cost(entry: Entry) -> int:
     target, audience = entry.place
     parts = (target, audience, entry.witness_key, entry.witness_content, entry.headers, entry.not_modified)
     beside = sum(_WITNESS + size(one.key) + size(one.content) for one in entry.beside)
-    return _SLOT + sum(map(size, parts)) + size(entry.etag) + beside
+    pulled = size(entry.pulled) if entry.pulled else 0
+    return _SLOT + sum(map(size, parts)) + size(entry.etag) + beside + pulled
 
 
 def _render(headers: Sequence[tuple[bytes, bytes]]) -> bytes | None:

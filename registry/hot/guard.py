@@ -118,7 +118,7 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def _feed(self, data: bytes) -> None:
         view = memoryview(data)
-        start = 0
+        start, limit = 0, self.patience.head_bytes
         while start < len(data):
             piece = view[start : start + _PIECE] if len(data) > _PIECE else data
             self._piece = len(piece)
@@ -133,12 +133,8 @@ class GuardedProtocol(HttpToolsProtocol):
                 start += upgrade.args[0]
                 data, view, start = data[start:], view[start:], 0
                 continue
-            if (
-                not self._between
-                and not self._in_body
-                and self._head_bytes - self._head_first > self.patience.head_bytes
-            ):
-                raise Refused(refusals.head_too_large(self.patience.head_bytes, self.patience.head_fields))
+            if not self._between and not self._in_body and self._head_bytes - self._head_first > limit:
+                raise Refused(refusals.head_too_large(limit, self.patience.head_fields))
             start += len(piece)
 
     def on_message_begin(self) -> None:
@@ -173,6 +169,8 @@ class GuardedProtocol(HttpToolsProtocol):
             > limit
         ):
             raise Refused(refusals.head_too_large(limit, fields))
+        if self.parser.get_method() == b"CONNECT":  # what follows it is no request, nor its body
+            raise Refused(refusals.TUNNEL)
         hosts = sum(name == b"host" for name, _ in self.headers)
         if hosts > 1 or (hosts == 0 and self.parser.get_http_version() != "1.0"):
             raise Refused(refusals.HOST_AMBIGUOUS)

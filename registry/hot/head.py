@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 
 from registry.access.seal import Seal
 from registry.hot.conditional import read_tags
+from storage.pulls import AGENT
 
 MAX_BYTES = 64 << 10
 """The longest head, by default."""
@@ -50,20 +51,23 @@ _DECISIVE = frozenset(
         b"cookie",
     }
 )
-_SLOT = 560  # a Head, its set of tags, and its place in the dict; held by a test
+_SLOT = 568  # a Head, its set of tags, and its place in the dict; held by a test
 
 
 @dataclass(frozen=True, slots=True)
 class Head:
     """What a plain head asks: `bodiless` for HEAD, `tags` of If-None-Match (None: not conditional).
 
-    In a memo, a seal stands in the place of `authorization`.
+    `agent` is who says so of itself. In a memo, a seal stands in the place of `authorization`.
     """
 
     target: bytes
     bodiless: bool
     authorization: bytes | None
     tags: frozenset[bytes] | None
+    agent: bytes = b""
+
+    __hash__ = object.__hash__  # by identity, for the hot path: a memo has one of each
 
 
 def read_head(data: bytes, max_bytes: int = MAX_BYTES, max_fields: int = MAX_FIELDS) -> Head | None:
@@ -91,6 +95,8 @@ def read_head(data: bytes, max_bytes: int = MAX_BYTES, max_fields: int = MAX_FIE
         elif name == b"connection":
             if value.lower() != b"keep-alive":
                 return None
+        elif name == b"user-agent":
+            single.setdefault(name, value[:AGENT])
         elif name in (b"authorization", b"if-none-match"):
             if name in single:
                 return None
@@ -102,7 +108,8 @@ def read_head(data: bytes, max_bytes: int = MAX_BYTES, max_fields: int = MAX_FIE
         tags = read_tags(condition)
         if tags is None:
             return None
-    return Head(request[2], request[1] == b"HEAD", single.get(b"authorization"), tags)
+    agent = single.get(b"user-agent", b"")
+    return Head(request[2], request[1] == b"HEAD", single.get(b"authorization"), tags, agent)
 
 
 class HeadMemo:
@@ -157,4 +164,4 @@ def _cost(data: bytes, head: Head) -> int:
     size = sys.getsizeof
     # Tags and their set are at most some times the bytes that they were written in.
     tags = 0 if head.tags is None else size(head.tags) + sum(map(size, head.tags))
-    return _SLOT + size(data) + size(head.target) + size(head.authorization) + tags
+    return _SLOT + sum(map(size, (data, head.target, head.authorization, head.agent))) + tags

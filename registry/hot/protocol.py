@@ -8,7 +8,7 @@ either. The answer's bytes are those of the slow path.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from typing import Any
 
 from uvicorn.config import Config
@@ -21,13 +21,17 @@ from registry.hot.glance import Glance
 from registry.hot.guard import GuardedProtocol
 from registry.hot.head import Head, HeadMemo
 from registry.hot.patience import Patience, Watch
+from registry.hot.pulled import Pulled
 from storage.driver import Peek
 
-Identify = Callable[[bytes | None], Hashable | None]
+Identify = Callable[[bytes | None], str | None]
 """From the seal of `Authorization` to an audience; None: the slow path decides."""
 
 SLICE = 256 << 10
 """The most of a body that is given to the transport at a time."""
+
+LATELY = 1000
+"""Heads of which it is known for a second what was noted."""
 
 _JOINED = 16 << 10  # up to this size one copy is cheaper than a second write
 
@@ -38,18 +42,19 @@ def hot_protocol(
     identify: Identify,
     patience: Patience | None = None,
     seal: Callable[[bytes], bytes] | None = None,
+    pulled: Pulled | None = None,
 ) -> type[HttpToolsProtocol]:
     """The protocol class for uvicorn's `Config(http=…)` that answers out of `cache`.
 
     One class a process: its connections share the cache, the memo of heads and the watch. `seal` is the keyed
-    hash under which `identify` knows what was in `Authorization`.
+    hash under which `identify` knows what was in `Authorization`. Pulls are noted in `pulled`.
     """
     limits = patience or Patience()
 
     class ConfiguredProtocol(HotProtocol):
         patience = limits
         watch = Watch(limits.look_seconds, limits.connections)
-        hot = Hot(cache, store, identify, limits, seal)
+        hot = Hot(cache, store, identify, limits, seal, pulled)
 
     return ConfiguredProtocol
 
@@ -64,11 +69,14 @@ class Hot:
         identify: Identify,
         patience: Patience,
         seal: Callable[[bytes], bytes] | None = None,
+        pulled: Pulled | None = None,
     ) -> None:
         self.cache = cache
         self.store = store
         self.glance: Glance | None = None
         self.identify = identify
+        self.pulled = Pulled() if pulled is None else pulled
+        self.lately: dict[Head, str] = {}  # what was noted this second, and need not be again
         self.heads = HeadMemo(cache.heads_budget, patience.head_bytes, patience.head_fields, seal)
         self.default_headers: list[tuple[bytes, bytes]] | None = None
         self.ok = b""
@@ -82,6 +90,7 @@ class Hot:
 
     def render(self, default_headers: list[tuple[bytes, bytes]]) -> None:
         """Status lines with uvicorn's own headers, of which it makes a new list every second."""
+        self.lately.clear()
         lines = b"".join(name + b": " + value + b"\r\n" for name, value in default_headers)
         self.default_headers = default_headers
         self.ok = STATUS_LINE[200] + lines
@@ -169,6 +178,11 @@ class HotProtocol(GuardedProtocol):
             self.keep_alive()
         if hot.default_headers is not state.default_headers:
             hot.render(state.default_headers)
+        if hot.lately.get(head) is not entry.pulled:
+            if entry.pulled and not head.bodiless:
+                hot.pulled.note(entry.pulled, audience, head.agent, self._answered_at)
+            if len(hot.lately) < LATELY:
+                hot.lately[head] = entry.pulled
         self._write(head, entry)
         return True
 

@@ -50,6 +50,10 @@ HOST_AMBIGUOUS = Refusal(
     Unsupported("the request has no Host header, or more than one.", fix="Send exactly one (RFC 9112, 3.2)."),
 )
 
+TUNNEL = Refusal(
+    HTTPStatus.BAD_REQUEST, Unsupported("CONNECT is not possible here.", fix="This registry is no proxy.")
+)
+
 HEAD_LATE = Refusal(
     HTTPStatus.REQUEST_TIMEOUT,
     Unsupported("the request's headers took too long to arrive.", fix="Try again over a better connection."),

@@ -10,19 +10,21 @@ from starlette.responses import Response
 
 from registry.api.call import Call
 from registry.api.content import Content
+from registry.hot import pulled
 from registry.hot.cache import EVERYBODY
 from registry.plugins import find as finding
 from registry.publish.plugins import Plugin
 from storage.digest import Digest
 from storage.driver import Witness
 from storage.errors import ManifestUnknown
+from storage.manifest import Descriptor
 
 _FOREVER = "max-age=31536000, immutable"
 
 
 async def get(call: Call) -> Response:
     """The module in the image; raises ManifestUnknown where the image holds none."""
-    plugin, module, witness = await find(call)
+    stored, plugin, module, witness = await find(call)
     by_url = "capability" in call.request.path_params
     if by_url:
         call, witness = _by_url(call, witness)
@@ -42,18 +44,19 @@ async def get(call: Call) -> Response:
     if by_url:
         headers["Referrer-Policy"] = "no-referrer"
     read = partial(call.repository.derived.read_bytes, module)
-    return await Content(module, plugin.size, read, witness, headers).answer(call)
+    what = pulled.what(call.repository.name, stored.digest, call.given[0].id if call.given else "")
+    return await Content(module, plugin.size, read, witness, headers, pulled=what).answer(call)
 
 
-async def find(call: Call) -> tuple[Plugin, Digest, Witness | None]:
-    """The plugin that the path names and its module, which is here; raises ManifestUnknown."""
+async def find(call: Call) -> tuple[Descriptor, Plugin, Digest, Witness | None]:
+    """The manifest that the path names, its plugin and module, which is here; raises ManifestUnknown."""
     stored, witness, plugin = await finding.plugin(call)
     if plugin.module is None:
         problem = plugin.findings.problems[0].about(finding.named(call))
         raise ManifestUnknown(f"the image holds no module: {problem.message}", fix=problem.fix)
     if not await call.services.examiner.has_module(call.repository, stored, plugin):
         raise finding.missing(call, stored)
-    return plugin, plugin.module, witness
+    return stored, plugin, plugin.module, witness
 
 
 def _by_url(call: Call, witness: Witness | None) -> tuple[Call, Witness | None]:

@@ -13,7 +13,7 @@ from starlette.responses import Response
 from registry.api.call import Call
 from registry.apply import resources
 from registry.apply.options import KINDS, Options
-from registry.plugins import endings, find, history, signed
+from registry.plugins import endings, find, history, pulls, signed
 from registry.plugins.signed import Signed
 from registry.publish import refusals
 from registry.publish.inspect import Findings
@@ -44,15 +44,16 @@ async def get(call: Call) -> Response:
             raise
         return _answer(call, "refused.html", refused(call, refusal))
     plugin = await find.of(call, descriptor)
-    signatures, verified, last, former, ending = await asyncio.gather(
+    signatures, verified, last, former, ending, pulled = await asyncio.gather(
         signed.look(repository, descriptor.digest, call.services.ring),
         call.services.verifier.verified(repository, descriptor.digest),
         _last_refused(call, witness),
         _former(call),
         endings.near(call, plugin.image),
+        pulls.last(call, descriptor.digest, plugin.image),
     )
     report = accepted(call, descriptor, plugin, signatures, last, former)
-    more = {"verification": _verification(verified), "expiring": ending}
+    more = {"verification": _verification(verified), "expiring": ending, "pulls": pulled}
     return _answer(call, "report.html", report | more)
 
 
@@ -125,6 +126,7 @@ def refused(call: Call, refusal: Refusal) -> dict[str, Any]:
         "signature": None,
         "verification": None,
         "expiring": [],
+        "pulls": None,
         "links": {},
         "history": [],
         "last_refused": told(refusal, is_last=True),

@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from starlette.responses import JSONResponse, Response
 
 from registry.access.rights import Right
 from registry.api.call import Call
+from registry.audit.record import Record
 from registry.plugins import module
 from registry.plugins.history import spoken
 from registry.web import pages
@@ -55,6 +57,8 @@ async def revoke(call: Call) -> Response:
             f"{call.repository.name} has no URL {url_id[:40]!r} of {call.reference()}.",
             fix="GET its urls for those there are.",
         )
+    for url in gone:
+        _note(call, call.reference(), "revoked", url)
     return JSONResponse(_document(call, gone), headers=_HEADERS)
 
 
@@ -73,7 +77,9 @@ async def given(call: Call, reference: str | Digest, seconds: float | None = Non
         )
     now = time.time()
     ends = None if seconds is None else now + seconds
-    return await call.services.store.urls(name).give(reference, by=call.principal.name, now=now, ends=ends)
+    urls = call.services.store.urls(name)
+    made = partial(_note, call, reference, "made")
+    return await urls.give(reference, by=call.principal.name, now=now, ends=ends, made=made)
 
 
 def written(call: Call, reference: str | Digest, url: Url | None) -> str:
@@ -86,6 +92,11 @@ def written(call: Call, reference: str | Digest, url: Url | None) -> str:
 def told(url: Url) -> dict[str, Any]:
     """A URL as JSON, without what makes it one."""
     return {"id": url.id, "by": url.by, "since": spoken(url.since), "expires": spoken(url.ends)}
+
+
+def _note(call: Call, reference: str | Digest, verdict: str, url: Url) -> None:
+    who, name, said = str(call.principal), call.repository.name, str(reference)
+    call.services.audit(Record("url", verdict, who, call.origin, name, said, what=url.id))
 
 
 def _document(call: Call, urls: Sequence[Url]) -> dict[str, Any]:

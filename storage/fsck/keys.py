@@ -27,6 +27,7 @@ FOLDERS = (
     paths.REFUSALS,
     paths.URLS,
     paths.QUOTAS,
+    paths.PULLS,
 )
 """The folders at the root in which every object is a place."""
 
@@ -92,9 +93,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Other:
-    """An object of which nothing more need be known: an upload, a refusal, URLs, an index's child, a
-    sum, a time.
-    """
+    """An object of which nothing more need be known: an upload, a refusal, URLs, pulls, a sum, a time."""
 
 
 Place = Bytes | Link | ManifestAt | Tag | Row | DerivedFrom | Entry | Other
@@ -127,6 +126,9 @@ def _read(key: str) -> Place | None:
         build = paths.refusal if top == paths.REFUSALS else paths.url
         made = reference and "/" not in reference and build(repository, reference) == key
         return Other() if made else None
+    if (made_of := paths.pulled(key)) is not None:
+        repository, digest = names.repository(made_of[0]), Digest.parse(made_of[1])
+        return Other() if paths.pulls(repository, str(digest)) == key else None
     return _owned(key)
 
 

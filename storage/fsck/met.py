@@ -97,7 +97,7 @@ class Met:
 
     async def strays(self) -> AsyncIterator[str]:
         """What lies in the folders of a store and is no place in it, repositories left aside."""
-        for folder in (paths.CONTENT, paths.CATALOG, paths.UPLOADS, paths.REFUSALS, paths.URLS):
+        for folder in (paths.CONTENT, paths.CATALOG, paths.UPLOADS, paths.REFUSALS, paths.URLS, paths.PULLS):
             async for key in self._walked(folder):
                 if keys.read(key) is None:
                     yield key

@@ -18,6 +18,7 @@ from storage.gc.job import Collected, Gone, Job, Waits
 from storage.gc.links import Links
 from storage.gc.manifests import Damaged, Manifests
 from storage.gc.marks import Marks
+from storage.gc.pulled import Pulled
 from storage.gc.retention import Keep
 from storage.tags import HISTORY
 
@@ -81,6 +82,7 @@ class Collector:
             async for rows in marks.pages("SELECT DISTINCT repository FROM object"):
                 for (repository,) in rows:
                     await self._repository(job, repository)
+            await Pulled(job).collect()
             contents = Contents(job)
             await contents.collect()
             await contents.purge()

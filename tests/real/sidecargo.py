@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -49,14 +49,16 @@ def start(
     settings: Path | None = None,
     variables: Mapping[str, str] = MappingProxyType({}),
     trust: Path | None = None,
+    within: Sequence[Word] = (),
 ) -> Sidecargo:
     """Start a server on `folder`/data at 127.0.0.1 and wait until it answers.
 
     `flags` go to `serve`, `settings` is a file for `--config`, `variables` are set for it; the log is
-    `folder`/sidecargo.log. With TLS in the settings, `trust` is the authority.
+    `folder`/sidecargo.log. With TLS in the settings, `trust` is the authority. `within` is a command that
+    runs another one as its own process.
     """
     port = port or free_port()
-    command: list[Word] = [sys.executable, "-m", "registry", "serve", "--port", str(port)]
+    command: list[Word] = [*within, sys.executable, "-m", "registry", "serve", "--port", str(port)]
     command += ["--storage", folder / "data", *flags]
     if settings is not None:
         command += ["--config", settings]

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
+from types import MappingProxyType
 
 from registry.access.robots import hashed
 from tests.real import sidecargo
+from tests.real.process import Word
 from tests.real.sidecargo import Sidecargo
 from tests.registry.consumers.build import Shape
 from tests.registry.consumers.shapes import B
@@ -88,15 +90,23 @@ def start(
     access: Mapping[str, object] | None = None,
     server: Mapping[str, object] | None = None,
     port: int | None = None,
+    variables: Mapping[str, str] = MappingProxyType({}),
+    within: Sequence[Word] = (),
     **more: object,
 ) -> Guarded:
-    """Start one on `folder`; `access` and `server` have more of those sections, `more` other settings."""
+    """Start one on `folder`; `access` and `server` have more of those sections, `more` other settings.
+
+    `variables` and `within` are as for `sidecargo.start`.
+    """
     users, settings = folder / "users", folder / "settings.yaml"
     users.write_text("".join(f"{name}:{HASH}\n" for name in USERS))
     rules = [{"repositories": names, "who": [who], "may": may.split()} for names, who, may in RULES]
     section = {"htpasswd": str(users), "robots": list(ROBOTS), "rules": rules, **(access or {})}
     settings.write_text(json.dumps({"access": section, "server": server or {}, **more}))
-    guarded = Guarded(sidecargo.start(folder, *flags, port=port, settings=settings), users)
+    guarded = Guarded(
+        sidecargo.start(folder, *flags, port=port, settings=settings, variables=variables, within=within),
+        users,
+    )
     for name in (PRIVATE, PUBLIC):
         assert guarded.push(name, basic("admin")).status == 201
     return guarded

@@ -234,12 +234,12 @@ def manifest(config: str, layers: Iterable[tuple[str, str, int]], **more: Any) -
 
 
 def files(folder: Path) -> set[str]:
-    """What the store in a folder holds, temporary files too, without lock files and the notes on refusals.
+    """What the store in a folder holds, temporary files too, without locks, refusals and pulls.
 
-    Both have caps of their own (`storage.disk`, `storage.refusals`).
+    These have caps of their own (`storage.disk`, `storage.refusals`, `storage.pulls`).
     """
     found = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
-    return {name for name in found if not name.startswith(("locks/", "refusals/"))}
+    return {name for name in found if not name.startswith(("locks/", "refusals/", "pulls/"))}
 
 
 def resident(pid: int) -> int:

@@ -164,3 +164,29 @@ def test_no_secret_is_in_it(audited: Audited) -> None:
     shown = [basic("deploy", SECRET), basic("puller"), basic("admin")]
     secrets = ["hunter2", PASSWORD, SECRET, HASH, *(one["Authorization"][6:] for one in shown)]
     assert not [secret for secret in secrets if secret in said]
+
+
+def test_urls_that_need_no_login_without_what_makes_them_ones(audited: Audited) -> None:
+    for reference in ("v1", B.digest):
+        joint = "@" if ":" in reference else ":"
+        path = f"/plugins/{PRIVATE}{joint}{reference}"
+        answer, said = audited.ask("POST", f"{path}/urls", basic("puller"), b"")
+        made = answer.json
+        common = {"event": "url", "repository": PRIVATE, "reference": reference, "what": made["id"]}
+        assert said == [common | {"verdict": "made", "who": "user:puller"}]
+        assert audited.ask("POST", f"{path}/urls", basic("puller"), b"")[1] == [], "it is the same one"
+        answer, said = audited.ask("DELETE", f"{path}/urls/{made['id']}", basic("pusher"))
+        assert answer.status == 200
+        assert said == [common | {"verdict": "revoked", "who": "user:pusher"}]
+        assert audited.ask("DELETE", f"{path}/urls/{made['id']}", basic("pusher"))[1] == []
+        _, (denied,) = audited.ask("GET", made["path"], basic("other"))
+        assert denied["asked"] == f"GET {path}/scu_{made['id']}_…/plugin.wasm"
+        assert made["path"].split("/")[-2] not in audited.file.read_text()
+
+
+def test_urls_in_what_is_to_be_applied(audited: Audited) -> None:
+    path = f"/plugins/{PRIVATE}:v1/envoy.yaml"
+    answer, said = audited.ask("GET", path, {**basic("puller"), "Host": "plugins.example.com"})
+    assert answer.status == 200, answer
+    assert [(one["verdict"], one["reference"]) for one in said] == [("made", B.digest)]
+    assert audited.ask("GET", path, {**basic("puller"), "Host": "plugins.example.com"})[1] == []

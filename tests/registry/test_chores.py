@@ -14,6 +14,7 @@ from registry.access.robots import Robot
 from registry.certificate import Certificate
 from registry.chores import Chore
 from registry.hot.cache import HotCache
+from registry.hot.pulled import Pulled, what
 from registry.metrics import SHARED_FOLDER, CollectionMetrics, Metrics
 from registry.settings import Settings
 from storage import paths
@@ -77,6 +78,41 @@ async def test_a_store_that_fails_does_not_end_the_chore(
     monkeypatch.setattr(store, "sweep", fail)
     await chores.sweep(store, 1)
     assert caplog.messages == ["uploads were not swept: the store is away."]
+
+
+async def test_who_pulled_what_is_kept_now_and_at_the_end(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    unsteady, pulled, digest = Unsteady(DiskDriver(tmp_path)), Pulled(), Digest.of(b"x")
+    store = Store(unsteady.driver, upload_limit=1)
+
+    def note(agent: bytes) -> None:
+        pulled.note(what("team/a", digest), "everybody", agent, asyncio.get_running_loop().time())
+
+    chore = chores.keeping(pulled, store)
+    assert 0 < chore.delay <= chore.seconds <= 60
+    note(b"one")
+    await chore.do()
+    note(b"two")
+    unsteady.down = True
+    await chore.do()
+    (said,) = caplog.messages
+    assert said.startswith("who pulled what was not kept: ")
+    unsteady.down = False
+    await chores.keep_last(pulled, store)
+    assert {pull.agent for pull in await store.pulls("team/a").of(digest)} == {"one", "two"}
+
+
+async def test_the_end_waits_for_no_store_that_hangs(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Hangs(Pulled):
+        async def keep(self, store: Store) -> None:
+            await asyncio.Event().wait()
+
+    monkeypatch.setattr(chores, "_LAST_SECONDS", 0.01)
+    await chores.keep_last(Hangs(), Store(DiskDriver(Path("/nowhere"), ()), upload_limit=1))
+    assert caplog.messages == ["who pulled what was not kept: the store does not answer"]
 
 
 async def test_the_folder_of_the_counts_stays_young(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

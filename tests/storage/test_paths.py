@@ -24,6 +24,7 @@ KEYS = {
     "urls": paths.urls("a/b"),
     "quota": paths.quota("0123456789abcdef"),
     "url": paths.url("a/b", "v1"),
+    "pulls": paths.pulls("a/b", str(DIGEST)),
     "blob_link": paths.blob_link("a/b", DIGEST),
     "unlinked": paths.unlinked("a/b", DIGEST),
     "manifests": paths.manifests("a/b", "sha256"),
@@ -91,7 +92,7 @@ def test_every_builder_is_in_the_table_above() -> None:
         for name, found in inspect.getmembers(paths, inspect.isfunction)
         if found.__module__ == paths.__name__ and not name.startswith("_")
     }
-    assert builders == {*KEYS, "catalog_name", "catalog_repository", "owned", "trashed"}
+    assert builders == {*KEYS, "catalog_name", "catalog_repository", "owned", "pulled", "trashed"}
 
 
 def test_the_keys_are_as_written_here() -> None:
@@ -107,6 +108,7 @@ def test_the_keys_are_as_written_here() -> None:
         "urls": "urls/a.b",
         "url": "urls/a.b/v1",
         "quota": "quotas/0123456789abcdef",
+        "pulls": f"pulls/a.b/sha256:{one}",
         "blob_link": f"repositories/a/b/_blobs/sha256/{one}",
         "unlinked": f"repositories/a/b/_unlinked/sha256/{one}",
         "manifests": "repositories/a/b/_manifests/sha256",
@@ -160,6 +162,8 @@ def test_what_a_repositorys_key_is_made_of(repository: str) -> None:
         assert paths.owned(paths.trash(key)) is None
     for other in (paths.catalog(repository), paths.refusal(repository, "v1"), paths.blob(DIGEST)):
         assert paths.owned(other) is None
+        assert paths.pulled(other) is None
+    assert paths.pulled(paths.pulls(repository, str(OTHER))) == (repository, str(OTHER))
 
 
 @pytest.mark.parametrize("key", KEYS.values(), ids=KEYS)

@@ -21,8 +21,10 @@ NOW = 1_000_000.0
 @over_both
 async def test_who_asks_again_gets_the_same(drivers: Drivers) -> None:
     given = Urls(drivers(), "team/a")
-    first = await given.give(ONE, by="user:alice", now=NOW)
-    assert await given.give(ONE, by="user:alice", now=NOW + 5) == first
+    made: list[Url] = []
+    first = await given.give(ONE, by="user:alice", now=NOW, made=made.append)
+    assert await given.give(ONE, by="user:alice", now=NOW + 5, made=made.append) == first
+    assert made == [first]
     other = await given.give(ONE, by="user:bob", now=NOW)
     by_tag = await given.give("v1", by="user:alice", now=NOW)
     assert len({first.id, other.id, by_tag.id}) == 3

@@ -1,12 +1,18 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import re
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    PublicFormat,
+    load_pem_private_key,
+    load_pem_public_key,
+)
 
 from registry.keyring import signing_key, write_new
 from registry.publish.signatures import Signer
@@ -152,3 +158,22 @@ def test_named_ones_are_rotated_by_the_settings(sidecargo: Runner, tmp_path: Pat
     said = json.loads(ran.out)
     assert (said["key"], said["was"], said["anew"]) == (new.key_id, None, 1)
     assert old.exists()
+
+
+def test_a_new_key_in_a_file_is_in_the_audit_that_the_settings_name(
+    sidecargo: Runner, tmp_path: Path
+) -> None:
+    audit, settings = tmp_path / "audit.jsonl", tmp_path / "s.yaml"
+    settings.write_text(f"audit: {{file: {audit}}}\n")
+    ran = sidecargo("keys", "new", tmp_path / "new.pem", "--config", settings)
+    assert (ran.code, ran.err) == (0, "")
+    (record,) = (json.loads(line) for line in audit.read_text().splitlines())
+    assert (record["event"], record["verdict"]) == ("key", "made")
+    assert record["who"].startswith("local:")
+    public = load_pem_public_key(ran.out.encode())
+    assert (
+        record["what"]
+        == hashlib.sha256(public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).hexdigest()
+    )
+    assert sidecargo("keys", "new", tmp_path / "new.pem", "--config", settings).code == 2
+    assert len(audit.read_text().splitlines()) == 1, "what was not made is not recorded"

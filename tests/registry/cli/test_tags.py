@@ -136,3 +136,25 @@ def test_where_nothing_is(sidecargo: Runner, tmp_path: Path) -> None:
     assert ran.code == 2
     assert "is no storage of a registry" in ran.err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_moved_back_is_in_the_audit(
+    registry: Registry, sidecargo: Runner, settings: Path, tmp_path: Path
+) -> None:
+    audit = tmp_path / "audit.jsonl"
+    settings.write_text(f"{settings.read_text()}audit: {{file: {audit}}}\n")
+    ran = sidecargo("tags", "restore", f"{registry.name}:v1", "--config", settings)
+    assert ran.code == 1, "it is immutable"
+    assert not audit.exists()
+    ran = sidecargo("tags", "restore", f"{registry.name}:v1", "--force", "--config", settings)
+    assert ran.code == 0, ran
+    record = json.loads(audit.read_text())
+    assert record.pop("who").startswith("local:") and record.pop("time")
+    assert record == {
+        "event": "tag",
+        "verdict": "restored",
+        "repository": registry.name,
+        "reference": "v1",
+        "digest": INDEX.digest,
+        "replaced": [f"v1@{A.digest}"],
+    }

@@ -21,6 +21,7 @@ from registry.hot.cache import EVERYBODY, HotCache
 from registry.hot.conditional import matches, not_modified_headers, read_tags
 from registry.hot.patience import Patience
 from registry.hot.protocol import hot_protocol
+from registry.hot.pulled import Pulled
 from storage.driver import Witness
 
 Headers = list[tuple[bytes, bytes]]
@@ -97,7 +98,8 @@ class Application:
         shown = given.get(b"authorization")
         audience = identify(None if shown is None else seal(shown))
         if scope["method"] == "GET" and audience is not None and not scope["query_string"]:
-            self.cache.offer(scope["raw_path"], audience, headers, body, Witness(key, witness))
+            pulled = scope["path"] if "/manifests/" in scope["path"] else ""
+            self.cache.offer(scope["raw_path"], audience, headers, body, Witness(key, witness), pulled)
 
     async def _upload(self, receive: Any, send: Any) -> None:
         total = 0
@@ -134,6 +136,7 @@ class Served:
     server: uvicorn.Server
     thread: threading.Thread
     protocol: Any
+    pulled: Pulled
 
     def stop(self) -> None:
         self.app.gate.set()
@@ -176,7 +179,8 @@ def serving(
     files = Files(root)
     cache = HotCache(budget)
     app = Application(cache, files)
-    protocol = hot_protocol(cache, files, identify, patience, seal)
+    pulled = Pulled()
+    protocol = hot_protocol(cache, files, identify, patience, seal, pulled)
     sock = socket.create_server(("127.0.0.1", 0))
     settings = uvicorn.Config(
         app,
@@ -191,7 +195,7 @@ def serving(
     thread = threading.Thread(target=server.run, kwargs={"sockets": [sock]})
     thread.start()
     eventually(lambda: server.started and bool(server.server_state.default_headers))
-    served = Served(sock.getsockname()[1], app, cache, files, server, thread, protocol)
+    served = Served(sock.getsockname()[1], app, cache, files, server, thread, protocol, pulled)
     try:
         yield served
     finally:

@@ -280,6 +280,21 @@ def test_a_slow_reader_is_not_dropped(hasty: Served) -> None:
         assert client.answer().endswith(body)
 
 
+@pytest.mark.parametrize("target", [b"/a", b"there:443"])
+def test_a_tunnel_is_refused_and_what_is_sent_through_it_is_no_request(
+    limited: Served, target: bytes
+) -> None:
+    with limited.connect() as client:
+        limited.app.asked.clear()
+        body = head("/other")
+        start = b"CONNECT %b HTTP/1.1\r\nHost: here\r\n" % target
+        client.send(start + b"Content-Length: %d\r\n\r\n" % len(body) + body)
+        answer = client.end()
+        assert answer.startswith(b"HTTP/1.1 400 ") and answer.count(b"HTTP/1.1") == 1
+        assert b"CONNECT is not possible here." in answer
+    assert limited.app.asked == []
+
+
 def test_a_declined_upgrade_loses_nothing_behind_it(limited: Served) -> None:
     with limited.connect() as client:
         client.send(head("/a", extra=b"Connection: upgrade\r\nUpgrade: h2c\r\n") + head("/other"))

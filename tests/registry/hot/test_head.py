@@ -20,6 +20,11 @@ def with_line(line: bytes) -> bytes:
     [
         pytest.param(PLAIN + b"\r\n", Head(b"/v2/a/manifests/v1", False, None, None), id="GET"),
         pytest.param(
+            PLAIN + b"User-Agent: crane\r\nuser-agent: x\r\n\r\n",
+            Head(b"/v2/a/manifests/v1", False, None, None, b"crane"),
+            id="agent",
+        ),
+        pytest.param(
             b"HEAD /plugins/a@sha256:0 HTTP/1.1\r\nhost:[::1]:80\r\n\r\n",
             Head(b"/plugins/a@sha256:0", True, None, None),
             id="HEAD",
@@ -251,7 +256,9 @@ def test_a_memo_counts_at_least_what_it_takes() -> None:
     tracemalloc.start()
     try:
         for number in range(5_000):
-            data = with_line(b'If-None-Match: "%d", "b"\r\nAuthorization: Basic %d' % (number, number))
+            data = with_line(
+                b'If-None-Match: "%d", "b"\r\nAuthorization: Basic %d\r\nUser-Agent: %d' % ((number,) * 3)
+            )
             head = memo.read(data)
             assert head is not None
             memo.keep(data, head)

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from registry.hot.patience import Patience
+from registry.hot.protocol import LATELY
+from storage.pulls import AGENT
 from tests.registry.hot.server import Client, Served, eventually, head, serving
 
 SMALL = b"a small body"
@@ -47,6 +49,69 @@ def etag_of(answer: bytes) -> bytes:
     found = re.search(rb"\r\netag: ([^\r]*)", answer)
     assert found is not None
     return found[1]
+
+
+def test_a_hit_is_noted_as_a_pull_where_it_is_one(served: Served) -> None:
+    manifest, blob = "/v2/a/manifests/v1", "/v2/a/blobs/sha256:1"
+    alice = b"Authorization: Basic alice\r\n"
+    served.warm(manifest, blob)
+    with served.connect() as client:
+        etag = etag_of(client.ask(manifest, "HEAD"))
+        client.ask(blob)
+        assert served.pulled._noted == {}, "who asks for headers or blobs pulls nothing"
+        for extra in (
+            b"User-Agent: docker/29\r\n",
+            b"User-Agent: docker/29\r\nAccept: x\r\n",
+            b"user-agent:" + b"x" * 500 + b"\r\nUser-Agent: y\r\n",
+            alice,
+            b"If-None-Match: " + etag + b"\r\nUser-Agent: helm\r\n",
+        ):
+            for _ in range(3):
+                client.ask(manifest, extra=extra)
+    assert set(served.pulled._noted) == {
+        (manifest, "everybody", b"docker/29"),
+        (manifest, "everybody", b"x" * AGENT),
+        (manifest, "alice", b""),
+        (manifest, "everybody", b"helm"),
+    }
+    assert served.cache.hits == 15 + 2
+
+
+def test_of_hits_within_a_second_one_is_noted_and_then_again(served: Served) -> None:
+    manifest = "/v2/a/manifests/v1"
+    served.warm(manifest)
+    times = set()
+    with served.connect() as client:
+        for _ in range(50):
+            client.ask(manifest)
+            times |= set(served.pulled._noted.values())
+        assert len(times) < 50
+        eventually(lambda: bool(client.ask(manifest)) and not times >= {*served.pulled._noted.values()})
+
+
+def test_what_a_tag_names_now_is_noted_within_the_same_second(served: Served) -> None:
+    manifest = "/v2/a/manifests/v1"
+    served.warm(manifest)
+    with served.connect() as client:
+        client.ask(manifest)
+        for pulled in ("first", "second"):
+            entry = served.cache.find((manifest.encode(), "everybody"))
+            assert entry is not None
+            served.cache.offer(
+                manifest.encode(), "everybody", entry.header_list(), entry.body, entry.witness, pulled
+            )
+            client.ask(manifest)
+    assert {pulled for pulled, _, _ in served.pulled._noted} == {manifest, "first", "second"}
+
+
+def test_heads_that_never_come_again_take_no_memory(served: Served) -> None:
+    manifest = "/v2/a/manifests/v1"
+    served.warm(manifest)
+    with served.connect() as client:
+        for number in range(LATELY + 100):
+            client.ask(manifest, extra=b"User-Agent: %d\r\n" % number)
+    assert len(served.protocol.hot.lately) <= LATELY
+    assert len(served.pulled) == LATELY + 100
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])

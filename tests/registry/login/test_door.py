@@ -7,6 +7,7 @@ from datetime import date
 from functools import partial
 from pathlib import Path
 
+import bcrypt
 import pytest
 
 from registry.access import htpasswd
@@ -121,11 +122,23 @@ async def test_what_is_not_right(entrance: Entrance, shown: tuple[bytes, ...], m
     assert entrance.audiences.identify(entrance.audiences.seal(shown[0])) is None
 
 
-async def test_an_unknown_name_takes_as_long_as_a_wrong_password(entrance: Entrance) -> None:
-    await entrance.refused(basic("alice", "wrong"))
-    await entrance.refused(basic("mallory", "wrong"))
-    costs = [htpasswd.cost_of(kept) for kept in entrance.passwords.looked_at]
-    assert costs == [4, 4], "one hash each, of the same cost"
+@pytest.mark.parametrize("secret", ["wrong", "", "x" * 500], ids=["wrong", "empty", "long"])
+async def test_an_unknown_name_takes_as_long_as_a_wrong_password(
+    entrance: Entrance, monkeypatch: pytest.MonkeyPatch, secret: str
+) -> None:
+    work: list[int] = []
+    check = bcrypt.checkpw
+
+    def checked(password: bytes, kept: bytes) -> bool:
+        found = check(password, kept)  # raises at once for what is no hash: that is no work
+        work.append(htpasswd.cost_of(kept))
+        return found
+
+    monkeypatch.setattr(bcrypt, "checkpw", checked)
+    for name in ("alice", "mallory", "deploy", "old", "no name"):
+        await entrance.refused(basic(name, secret))
+        assert work == [4], f"{name} takes one hash of the same cost"
+        work.clear()
 
 
 async def test_a_right_password_is_looked_at_once_for_all(entrance: Entrance) -> None:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import pytest
 
+from storage.digest import Digest
+from storage.pulls import Pull, Pulls
 from storage.s3.client import S3Options
 from storage.s3.driver import S3Driver
 from storage.s3.writes import PART
@@ -61,6 +63,10 @@ async def walked(driver: S3Driver) -> list[str]:
     return [entry.key async for entry in driver.walk("a")]
 
 
+async def pulled(driver: S3Driver, at: int = 1) -> None:
+    await Pulls(driver, "team/a").note(Digest.of(b"x"), [Pull("", "crane", at)])
+
+
 CASES = [
     Case("put", small, "PutObject"),
     Case("get", lambda d: d.get("a/b"), "GetObject", small),
@@ -101,6 +107,9 @@ CASES = [
         received_much,
     ),
     Case("discard", lambda d: d.discard("u/1"), "HeadObject PutObject", received),
+    Case("note a pull, the first", pulled, "GetObject PutObject"),
+    Case("note a pull, another", lambda d: pulled(d, 2), "GetObject PutObject", pulled),
+    Case("note a pull that is known", pulled, "GetObject", pulled),
     Case("sweep", lambda d: d.sweep(0), "ListMultipartUploads", received_much),
 ]
 
