@@ -66,6 +66,7 @@ _LOOK_EVERY = 5.0
 def serve(settings: Settings) -> int:
     """Run the registry until it is told to stop; the exit code."""
     logs.to_stderr()
+    workers.open_files()
     try:
         root = asyncio.run(storages.prepared(settings))
         ring = keyring.ring(settings.signing, root)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.real import sidecargo
+from tests.real import crds, sidecargo
 from tests.real.process import Finished, run
 from tests.real.sidecargo import Sidecargo
 from tests.real.tools import ROOT, require
@@ -80,7 +80,8 @@ def kyverno(scene: Scene, tmp_path: Path) -> Callable[..., Finished]:
         resource = tmp_path / "wasmplugin.json"
         resource.write_text(json.dumps(plugin))
         written = policy(scene, "kyverno.yaml", tmp_path, key)
-        return run(binary, "apply", written, "--resource", resource, "--registry", "--detailed-results")
+        command = [binary, "apply", written, "--resource", resource, "--crd-paths", crds.files()[0]]
+        return run(*command, "--registry", "--detailed-results")
 
     return judge
 
