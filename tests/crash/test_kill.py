@@ -19,7 +19,7 @@ from tests.crash.writer import Known, Writer
 from tests.real import sidecargo
 from tests.real.process import free_port
 from tests.real.sidecargo import Sidecargo
-from tests.registry.talk import Registry, eventually, family
+from tests.registry.talk import Registry, eventually
 
 KILLS = int(os.environ.get("SIDECARGO_KILLS", "0"))
 """How many kills `make soak` asks for; 0 in an ordinary run."""
@@ -93,7 +93,7 @@ def test_what_was_acknowledged_survives(tmp_path: Path, workers: int, kills: int
                 if is_whole:
                     running.process.kill()
                 else:
-                    os.kill(chance.choice(workers_of(running)), signal.SIGKILL)
+                    os.kill(chance.choice(running.workers()), signal.SIGKILL)
                     time.sleep(chance.uniform(0.0, 0.5))
 
             writers.write(at, kill)
@@ -111,16 +111,6 @@ def test_what_was_acknowledged_survives(tmp_path: Path, workers: int, kills: int
     finally:
         server.process.kill()
     assert "Traceback" not in server.process.said(10_000)
-
-
-def workers_of(server: Sidecargo) -> list[int]:
-    """The processes that serve beside a supervisor."""
-    found = []
-    for pid in family(server.process.pid)[1:]:
-        command = Path(f"/proc/{pid}/cmdline").read_bytes()
-        if b"spawn_main" in command:
-            found.append(pid)
-    return found
 
 
 def leftovers(data: Path) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from types import MappingProxyType
 from tests.real.process import Process, Word, environment, free_port
 from tests.real.tools import ROOT
 from tests.real.web import answers, get
+from tests.registry.talk import family
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,15 @@ class Sidecargo:
         """End it by SIGTERM; it must exit 0."""
         code = self.process.stop()
         assert code == 0, f"sidecargo exited {code}:\n{self.process.said()}"
+
+    def workers(self) -> list[int]:
+        """The processes that serve beside a supervisor."""
+        found = []
+        for pid in family(self.process.pid)[1:]:
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # ended meanwhile
+                if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                    found.append(pid)
+        return found
 
     def public_key(self, path: Path) -> Path:
         """Save the key that signatures verify with, as a user would, and return where it is."""

@@ -18,7 +18,7 @@ from tests.real import sidecargo
 from tests.real.sidecargo import Sidecargo
 from tests.registry.consumers.build import sha256
 from tests.registry.consumers.shapes import B
-from tests.registry.talk import Connection, Registry, eventually, family, fresh
+from tests.registry.talk import Connection, Registry, eventually, fresh
 
 WORKERS = pytest.mark.parametrize("workers", ["1", "2"])
 
@@ -74,23 +74,23 @@ def test_a_worker_that_is_killed_while_it_is_asked_how_it_is_is_replaced_at_once
     serve: Callable[..., Sidecargo],
 ) -> None:
     server = serve("--workers", "2")
-    eventually(lambda: len(serving(server)) == 2)
-    killed, *_ = serving(server)
+    eventually(lambda: len(server.workers()) == 2)
+    killed, *_ = server.workers()
     os.kill(killed, signal.SIGSTOP)
     time.sleep(2)  # it is asked twice a second
     os.kill(killed, signal.SIGKILL)
-    eventually(lambda: len(serving(server)) == 2 and killed not in serving(server))
+    eventually(lambda: len(server.workers()) == 2 and killed not in server.workers())
 
 
 def test_a_worker_that_was_killed_is_replaced(serve: Callable[..., Sidecargo]) -> None:
     server = serve("--workers", "2")
     registry = fresh(server.host)
     registry.push(B)
-    eventually(lambda: len(serving(server)) == 2)
-    killed = serving(server)
+    eventually(lambda: len(server.workers()) == 2)
+    killed = server.workers()
     for pid in killed:
         os.kill(pid, signal.SIGKILL)
-    eventually(lambda: len(serving(server)) == 2 and not set(killed) & set(serving(server)))
+    eventually(lambda: len(server.workers()) == 2 and not set(killed) & set(server.workers()))
     assert registry.get(f"{registry.base}/manifests/v1").body == B.body
     assert registry.push(B, "v2").status == 201
 
@@ -99,18 +99,18 @@ def test_a_worker_that_was_killed_is_replaced(serve: Callable[..., Sidecargo]) -
 def test_a_worker_that_is_slow_is_kept(serve: Callable[..., Sidecargo]) -> None:
     """uvicorn would replace one that says nothing for 5 s, as each that starts on a busy machine."""
     server = serve("--workers", "2")
-    eventually(lambda: len(serving(server)) == 2)
-    before = serving(server)
+    eventually(lambda: len(server.workers()) == 2)
+    before = server.workers()
     os.kill(before[0], signal.SIGSTOP)
     time.sleep(8)
     os.kill(before[0], signal.SIGCONT)
-    assert serving(server) == before
+    assert server.workers() == before
 
 
 def test_connections_that_come_at_once_are_shared(serve: Callable[..., Sidecargo]) -> None:
     server = serve("--workers", "2")
-    eventually(lambda: len(serving(server)) == 2)
-    before = {pid: sockets(pid) for pid in serving(server)}
+    eventually(lambda: len(server.workers()) == 2)
+    before = {pid: sockets(pid) for pid in server.workers()}
     connections = [Connection(server.host) for _ in range(64)]
     try:
         for connection in connections:
@@ -142,18 +142,6 @@ def test_connections_are_not_limited_by_what_a_shell_begins_with(
             assert connection.ask("GET", "/healthz").status == 200
 
 
-def serving(server: Sidecargo) -> list[int]:
-    """The processes that serve: those that hold a listening socket and are no supervisor."""
-    found = []
-    for pid in family(server.process.pid)[1:]:
-        try:
-            if "spawn_main" in Path(f"/proc/{pid}/cmdline").read_text():
-                found.append(pid)
-        except OSError:
-            continue
-    return found
-
-
 def sockets(pid: int) -> int:
     """How many sockets a process has open."""
     found = 0
@@ -174,8 +162,8 @@ def test_workers_take_down_alike_what_was_done(serve: Callable[..., Sidecargo], 
 def test_workers_leave_with_their_supervisor(tmp_path: Path) -> None:
     """Also when it is killed: nobody else would stop them, and the port would stay taken."""
     server = sidecargo.start(tmp_path, "--workers", "2")
-    eventually(lambda: len(serving(server)) == 2)
-    workers = serving(server)
+    eventually(lambda: len(server.workers()) == 2)
+    workers = server.workers()
     os.kill(server.process.pid, signal.SIGKILL)
     try:
         eventually(lambda: not any(Path(f"/proc/{pid}").exists() for pid in workers))
