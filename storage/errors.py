@@ -8,7 +8,7 @@
     ├── ManifestUnknown  ManifestInvalid  ManifestBlobUnknown  ManifestTooLarge
     ├── Unauthorized  Denied  TagImmutable  QuotaExceeded  PreconditionFailed
     ├── Unsupported  PageInvalid  ParameterInvalid
-    ├── BodyTooLarge  BodyTimeout  Busy  CheckFailed
+    ├── BodyTooLarge  BodyTimeout  Busy  IssuerUnavailable  CheckFailed
     └── StoreError
         ├── StoreFull
         ├── StoreUnavailable

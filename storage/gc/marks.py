@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import sqlite3
 import tempfile
@@ -105,12 +106,18 @@ class Marks:
         return await to_thread(locked)
 
 
+def _is_full(error: sqlite3.Error | OSError) -> bool:
+    if isinstance(error, OSError):
+        return error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
+
+
 @contextlib.contextmanager
 def _failures_told() -> Iterator[None]:
     try:
         yield
     except (sqlite3.Error, OSError) as error:
-        if "full" in str(error) or "space" in str(error):
+        if _is_full(error):
             raise StoreFull(
                 "there is no room for the temporary file of garbage collection.",
                 fix="Free space in the folder of temporary files and run it again.",

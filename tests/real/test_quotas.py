@@ -18,6 +18,7 @@ from tests.real.process import Finished, environment, run
 from tests.real.sidecargo import Sidecargo
 from tests.real.tools import require
 from tests.real.web import get, request
+from tests.registry.talk import eventually
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 
@@ -95,5 +96,5 @@ def test_what_is_used_is_shown(server: Sidecargo) -> None:
     def shown() -> str:
         return get(f"{server.url}/metrics").body.decode()
 
-    assert 'sidecargo_quota_allowed_bytes{repositories="small/**"} 30720.0' in shown()
+    eventually(lambda: 'sidecargo_quota_allowed_bytes{repositories="small/**"} 30720.0' in shown())
     assert 'sidecargo_quota_used_bytes{repositories="many/**"} 0.0' in shown()

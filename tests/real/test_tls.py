@@ -86,7 +86,7 @@ def test_a_renewed_certificate_is_served_by_all_and_drops_no_connection(secured:
         eventually(renewed)
         assert (ask(one), ask(other)) == (200, 200)
     said = get(f"{secured.server.url}/metrics", trust=secured.server.trust).body.decode()
-    (line,) = [line for line in said.splitlines() if line.startswith("sidecargo_tls_certificate_ends_")]
+    (line,) = [line for line in said.splitlines() if 'kind="certificate"' in line]
     assert float(line.rpartition(" ")[2]) > 1.7e9
 
 

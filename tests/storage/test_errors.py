@@ -7,6 +7,7 @@ import pytest
 from storage import errors
 from storage.errors import (
     ManifestBlobUnknown,
+    QuotaExceeded,
     RangeNotSatisfiable,
     RegistryError,
     StoreError,
@@ -51,6 +52,8 @@ def make(kind: type[RegistryError]) -> RegistryError:
         return RangeNotSatisfiable("what is wrong.", size=7)
     if kind is UploadOutOfOrder:
         return UploadOutOfOrder("what is wrong.", offset=7, fix="Go on.")
+    if kind is QuotaExceeded:
+        return QuotaExceeded("team/**", allowed=9, used=8, size=7)
     return kind("what is wrong.", fix="Do this.")
 
 

@@ -63,8 +63,9 @@ async def test_who_is_cancelled_leaves_no_one_at_work(tmp_path: Path) -> None:
 
 async def test_no_folder_for_it(tmp_path: Path) -> None:
     with pytest.raises(StoreUnavailable) as raised:
-        await Marks(SCHEMA, tmp_path / "none").__aenter__()
+        await Marks(SCHEMA, tmp_path / "full of space").__aenter__()
     assert raised.value.fix
+    assert not isinstance(raised.value, StoreFull)
 
 
 async def test_no_room_for_it(tmp_path: Path) -> None:
