@@ -234,12 +234,13 @@ def manifest(config: str, layers: Iterable[tuple[str, str, int]], **more: Any) -
 
 
 def files(folder: Path) -> set[str]:
-    """What the store in a folder holds, temporary files too, without locks, refusals and pulls.
+    """What the store in a folder holds, temporary files too, without locks, refusals, pulls, and what a chore
+    notes a while after the start.
 
-    These have caps of their own (`storage.disk`, `storage.refusals`, `storage.pulls`).
+    These have caps of their own (`storage.disk`, `storage.refusals`, `storage.pulls`, `storage.turn`).
     """
     found = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
-    return {name for name in found if not name.startswith(("locks/", "refusals/", "pulls/"))}
+    return {name for name in found if not name.startswith(("locks/", "refusals/", "pulls/", "announced"))}
 
 
 def resident(pid: int) -> int:
