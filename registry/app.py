@@ -18,16 +18,16 @@ from urllib.parse import urlsplit
 from starlette.applications import Starlette
 
 from registry import choke, chores, issuers, keyring, logs, storages, warnings, workers
-from registry.access.capabilities import Capabilities, CapabilityKeyInvalid
+from registry.access.capabilities import Capabilities
 from registry.access.proxies import Proxies
 from registry.access.seal import Seal
-from registry.access.tokens import TokenKeyInvalid, Tokens
+from registry.access.tokens import Tokens
 from registry.api import errors
 from registry.api.bodies import Bodies
 from registry.api.call import Services
 from registry.audit import sink
 from registry.audit.record import Audit, Record, silent
-from registry.certificate import Certificate, CertificateInvalid
+from registry.certificate import Certificate
 from registry.chores import Chore
 from registry.hot.cache import EVERYBODY, HotCache
 from registry.hot.flights import Flights
@@ -49,10 +49,9 @@ from registry.publish.verifier import Verifier
 from registry.routes import ROUTES
 from registry.settings import Settings
 from registry.settings.server import Server
-from registry.signing.keys import KeyInvalid
 from registry.workers import Wired
 from storage.driver import Driver, Peek, Witness
-from storage.errors import StoreError, StoreUnavailable
+from storage.errors import StoreError, StoreUnavailable, Unusable
 from storage.quota.quotas import Quotas
 from storage.store import Store
 
@@ -76,14 +75,7 @@ def serve(settings: Settings) -> int:
         _certificate(settings.server)
         audit = _audit(settings)
         listeners = _listen(settings.server)
-    except (
-        StoreError,
-        KeyInvalid,
-        TokenKeyInvalid,
-        CapabilityKeyInvalid,
-        CertificateInvalid,
-        OSError,
-    ) as error:
+    except (StoreError, Unusable, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     port = listeners[0].getsockname()[1]

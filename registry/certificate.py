@@ -17,6 +17,7 @@ from cryptography import x509
 
 from registry.access import expiry
 from registry.access.expiry import Ending
+from storage.errors import Unusable
 
 _log = logging.getLogger("sidecargo.tls")
 
@@ -26,16 +27,8 @@ _CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
 Stamp = tuple[tuple[int, int, int] | None, ...]
 
 
-class CertificateInvalid(Exception):
-    """A certificate that cannot be served; says why and what to do, and never what was read."""
-
-    def __init__(self, message: str, fix: str) -> None:
-        super().__init__(message)
-        self.message = message
-        self.fix = fix
-
-    def __str__(self) -> str:
-        return f"{self.message} {self.fix}"
+class CertificateInvalid(Unusable):
+    """A certificate that cannot be served."""
 
 
 @dataclass(frozen=True, slots=True)

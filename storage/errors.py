@@ -42,6 +42,18 @@ class RegistryError(Exception):
         return f"{self.message} {self.fix}".rstrip()
 
 
+class Unusable(Exception):
+    """Something that a server is started with and cannot work with; never shows what was read of it."""
+
+    def __init__(self, message: str, fix: str) -> None:
+        super().__init__(message)
+        self.message = message
+        self.fix = fix
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.fix}"
+
+
 class NameInvalid(RegistryError):
     """A repository name or a tag that the spec's grammar does not allow."""
 

@@ -128,11 +128,17 @@ def pulls(repository: str, digest: str) -> str:
     return f"{PULLS}/{catalog_name(repository)}/{digest}"
 
 
+def beside(key: str) -> tuple[str, str]:
+    """The repository and the reference, as written, of a key as `refusal`, `url` and `pulls` make them."""
+    _, _, rest = key.partition("/")
+    name, _, reference = rest.partition("/")
+    return catalog_repository(name), reference
+
+
 def pulled(key: str) -> tuple[str, str] | None:
     """The repository and the digest, as written, that `pulls` made a key of; None for another key."""
-    top, _, rest = key.partition("/")
-    name, _, digest = rest.partition("/")
-    return (catalog_repository(name), digest) if top == PULLS and name and digest else None
+    repository, digest = beside(key)
+    return (repository, digest) if key.startswith(f"{PULLS}/") and repository and digest else None
 
 
 def blob_link(repository: str, digest: Digest) -> str:

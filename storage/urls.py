@@ -149,8 +149,7 @@ class Urls:
 async def every(driver: Driver) -> AsyncIterator[Of]:
     """Every URL of every repository, in no order; those of damaged objects do not count, and are left out."""
     async for entry in driver.walk(paths.URLS):
-        folder, _, reference = entry.key.removeprefix(f"{paths.URLS}/").partition("/")
-        repository = paths.catalog_repository(folder)
+        repository, reference = paths.beside(entry.key)
         with contextlib.suppress(ObjectMissing):
             held = await driver.get(entry.key)
             for url in _read_if_whole(held, entry.key):

@@ -18,6 +18,8 @@ from typing import Any
 import jwt
 from jwt.algorithms import ECAlgorithm
 
+from storage.errors import Unusable
+
 _ID = "[0-9a-f]{16}"
 _PREFIX = "scu_"  # for those who look for secrets in places where none should be
 _FORM = re.compile(rf"{_PREFIX}({_ID})_([A-Za-z0-9_-]{{43}})")
@@ -25,11 +27,13 @@ _ANYWHERE = re.compile(rf"{_PREFIX}({_ID})_[A-Za-z0-9_-]+")
 _PURPOSE = b"sidecargo: capability urls\0"
 
 
-class CapabilityKeyInvalid(Exception):
+class CapabilityKeyInvalid(Unusable):
     """What is given as a key is no private P-256 key in PEM."""
 
-    def __str__(self) -> str:
-        return "access.urls.keys has what is no private P-256 key. Make one by `sidecargo keys new urls.key`."
+    def __init__(self) -> None:
+        super().__init__(
+            "access.urls.keys has what is no private P-256 key.", "Make one by `sidecargo keys new urls.key`."
+        )
 
 
 class Capabilities:

@@ -62,7 +62,6 @@ class Attempt:
 
     def url(self, endpoint: str, client: str, scopes: Iterable[str], back: str) -> str:
         """Where the browser signs in, to be sent `back` from."""
-        challenge = base64.urlsafe_b64encode(hashlib.sha256(self.verifier.encode()).digest())
         asked = {
             "response_type": "code",
             "client_id": client,
@@ -70,11 +69,14 @@ class Attempt:
             "scope": " ".join(scopes),
             "state": self._derived("state"),
             "nonce": self.nonce,
-            "code_challenge": challenge.decode().rstrip("="),
+            "code_challenge": _text(hashlib.sha256(self.verifier.encode()).digest()),
             "code_challenge_method": "S256",
         }
         return f"{endpoint}{'&' if urlsplit(endpoint).query else '?'}{urlencode(asked)}"
 
     def _derived(self, purpose: str) -> str:
-        found = hmac.digest(self.seed.encode(), f"{purpose} {self.issuer}".encode(), "sha256")
-        return base64.urlsafe_b64encode(found).decode().rstrip("=")
+        return _text(hmac.digest(self.seed.encode(), f"{purpose} {self.issuer}".encode(), "sha256"))
+
+
+def _text(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).decode().rstrip("=")

@@ -17,6 +17,7 @@ from jwt.algorithms import ECAlgorithm
 
 from registry.access.identities import Identity
 from registry.access.scopes import Scope, parse
+from storage.errors import Unusable
 
 REFRESH_SECONDS = 90 * 86400.0
 """How long a refresh token is good, while what its holder logged in with is kept."""
@@ -35,11 +36,13 @@ class TokenInvalid(Exception):
     """A token that is not ours, is for something else, or is over."""
 
 
-class TokenKeyInvalid(Exception):
+class TokenKeyInvalid(Unusable):
     """What is given as a key is no private P-256 key in PEM."""
 
-    def __str__(self) -> str:
-        return "access.tokens.key is no private P-256 key. Make one by `sidecargo keys new tokens.key`."
+    def __init__(self) -> None:
+        super().__init__(
+            "access.tokens.key is no private P-256 key.", "Make one by `sidecargo keys new tokens.key`."
+        )
 
 
 @dataclass(frozen=True, slots=True)

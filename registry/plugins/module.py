@@ -28,17 +28,10 @@ async def get(call: Call) -> Response:
     by_url = "capability" in call.request.path_params
     if by_url:
         call, witness = _by_url(call, witness)
-    # A cache on the way shows to all what is public.
-    whose = "public" if call.audience == EVERYBODY and not by_url else "private"
-    by_digest = isinstance(call.reference(), Digest)
     headers = {
         "Content-Type": "application/wasm",
         "Accept-Ranges": "bytes",
-        "Cache-Control": f"{whose}, {_FOREVER}"
-        if by_digest
-        else "private, no-cache"
-        if by_url
-        else "no-cache",
+        "Cache-Control": _cached(call, by_url=by_url),
         "Repr-Digest": f"sha-256=:{base64.b64encode(bytes.fromhex(module.hex)).decode()}:",
     }
     if by_url:
@@ -46,6 +39,14 @@ async def get(call: Call) -> Response:
     read = partial(call.repository.derived.read_bytes, module)
     what = pulled.what(call.repository.name, stored.digest, call.given[0].id if call.given else "")
     return await Content(module, plugin.size, read, witness, headers, pulled=what).answer(call)
+
+
+def _cached(call: Call, *, by_url: bool) -> str:
+    # A cache on the way shows to all what is public.
+    whose = "public" if call.audience == EVERYBODY and not by_url else "private"
+    if isinstance(call.reference(), Digest):
+        return f"{whose}, {_FOREVER}"
+    return "private, no-cache" if by_url else "no-cache"
 
 
 async def find(call: Call) -> tuple[Descriptor, Plugin, Digest, Witness | None]:

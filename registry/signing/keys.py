@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from registry.signing import sealed
 from registry.signing.sealed import WrongPassphrase
+from storage.errors import Unusable
 
 _ECDSA = ec.ECDSA(hashes.SHA256(), deterministic_signing=True)
 _NEW = "Make one: sidecargo keys new FILE"
@@ -31,16 +32,8 @@ class OtherKey(SignatureInvalid):
     """A signature that this key has not made; another one may have."""
 
 
-class KeyInvalid(Exception):
-    """A key that cannot be used; says why and what to do, and never what was read."""
-
-    def __init__(self, message: str, fix: str) -> None:
-        super().__init__(message)
-        self.message = message
-        self.fix = fix
-
-    def __str__(self) -> str:
-        return f"{self.message} {self.fix}"
+class KeyInvalid(Unusable):
+    """A signing key that cannot be used."""
 
 
 class PublicKey:

@@ -31,6 +31,9 @@ FOLDERS = (
 )
 """The folders at the root in which every object is a place."""
 
+_BESIDE = {paths.REFUSALS: paths.refusal, paths.URLS: paths.url, paths.PULLS: paths.pulls}
+"""Of the folders whose objects belong to a repository and lie beside it, the builders of their keys."""
+
 ASIDE = ("temp", "locks", "private", paths.TRASH)
 """What is at the root for other reasons: what writers need for a moment, keys, the trash."""
 
@@ -120,15 +123,13 @@ def _read(key: str) -> Place | None:
     if top == paths.CATALOG:
         repository = names.repository(paths.catalog_repository(rest))
         return Entry(repository) if paths.catalog(repository) == key else None
-    if top in (paths.REFUSALS, paths.URLS):
-        folder, _, reference = rest.partition("/")
-        repository = names.repository(paths.catalog_repository(folder))
-        build = paths.refusal if top == paths.REFUSALS else paths.url
-        made = reference and "/" not in reference and build(repository, reference) == key
+    if top in _BESIDE:
+        said, reference = paths.beside(key)
+        repository = names.repository(said)
+        if top == paths.PULLS:
+            Digest.parse(reference)
+        made = reference and "/" not in reference and _BESIDE[top](repository, reference) == key
         return Other() if made else None
-    if (made_of := paths.pulled(key)) is not None:
-        repository, digest = names.repository(made_of[0]), Digest.parse(made_of[1])
-        return Other() if paths.pulls(repository, str(digest)) == key else None
     return _owned(key)
 
 

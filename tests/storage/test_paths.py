@@ -92,7 +92,7 @@ def test_every_builder_is_in_the_table_above() -> None:
         for name, found in inspect.getmembers(paths, inspect.isfunction)
         if found.__module__ == paths.__name__ and not name.startswith("_")
     }
-    assert builders == {*KEYS, "catalog_name", "catalog_repository", "owned", "pulled", "trashed"}
+    assert builders == {*KEYS, "catalog_name", "catalog_repository", "owned", "beside", "pulled", "trashed"}
 
 
 def test_the_keys_are_as_written_here() -> None:
