@@ -37,12 +37,12 @@ class Content:
     def blob_path(self) -> str:
         return f"/v2/{REPOSITORY}/blobs/{wire.digest_of(self.blob)}"
 
-    def push(self, peer: Peer) -> None:
+    def push(self, peer: Peer, repository: str = REPOSITORY, *, authorization: str = "") -> None:
         """Give all of it to a registry."""
-        with wire.connected(peer.host) as connection:
+        with wire.connected(peer.host, authorization) as connection:
             for content in (self.packed, self.config, self.blob):
-                wire.push_blob(connection, REPOSITORY, content)
-            wire.push_manifest(connection, REPOSITORY, "v1", self.manifest)
+                wire.push_blob(connection, repository, content)
+            wire.push_manifest(connection, repository, "v1", self.manifest)
 
 
 def made() -> Content:

@@ -20,9 +20,10 @@ class Load:
     p99: float
 
 
-def measure(url: str, *, accept: str = "", seconds: int = 3) -> Load:
+def measure(url: str, *, accept: str = "", authorization: str = "", seconds: int = 3) -> Load:
     """One thread, 64 connections, one URL; raises RuntimeError when an answer is not 2xx."""
-    headers = ["--header", f"Accept: {accept}"] if accept else []
+    fields = {"Accept": accept, "Authorization": authorization}
+    headers = [word for name, value in fields.items() if value for word in ("--header", f"{name}: {value}")]
     words = ["--threads", "1", "--connections", "64", "--duration", f"{seconds}s", "--latency"]
     said = succeed(part("wrk"), *words, *headers, url).out
     if "Non-2xx" in said or "Socket errors" in said:
@@ -34,8 +35,8 @@ def measure(url: str, *, accept: str = "", seconds: int = 3) -> Load:
     return Load(float(rate.group(1)), float(p99.group(1)) * _UNITS[p99.group(2)])
 
 
-def hot(url: str, *, blob: bool, seconds: int) -> Load:
+def hot(url: str, *, blob: bool, seconds: int, authorization: str = "") -> Load:
     """The same of a blob or a manifest that was asked for a second before."""
     accept = "" if blob else ACCEPT
-    measure(url, accept=accept, seconds=1)
-    return measure(url, accept=accept, seconds=seconds)
+    measure(url, accept=accept, authorization=authorization, seconds=1)
+    return measure(url, accept=accept, authorization=authorization, seconds=seconds)

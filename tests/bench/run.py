@@ -1,6 +1,6 @@
 """`make bench`: Sidecargo beside distribution and nginx, in one run on this machine.
 
-    python -m tests.bench.run [--only disk|s3] [--rounds 3] [--seconds 3] [--size 1024] [--crowd 200]
+    python -m tests.bench.run [--only disk|access|s3] [--rounds 3] [--seconds 3] [--size 1024] [--crowd 200]
 
 Peers take turns within each round, because a machine is never equally quiet; a cell is the median
 of its rounds. Nothing is asserted: the aims stand beside the ratios, to be read.
@@ -15,10 +15,14 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.bench import crowd, disk, peers, s3
+from tests.bench import access, crowd, disk, peers, s3
 from tests.bench.results import Results
 
-SECTIONS = {"disk": ("On disk", disk.measure), "s3": ("From S3 (SeaweedFS on this machine)", s3.measure)}
+SECTIONS = {
+    "disk": ("On disk", disk.measure),
+    "access": ("On disk, with rules; distribution asks nobody who they are", access.measure),
+    "s3": ("From S3 (SeaweedFS on this machine)", s3.measure),
+}
 
 
 def main() -> int:

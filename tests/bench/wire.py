@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from tests.real import images
@@ -17,14 +18,24 @@ _DOCKER_CHUNK = 32 << 10
 
 
 @contextmanager
-def connected(host: str) -> Iterator[http.client.HTTPConnection]:
-    """A connection that is closed at the end."""
-    connection = http.client.HTTPConnection(host, timeout=120)
+def connected(host: str, authorization: str = "") -> Iterator[http.client.HTTPConnection]:
+    """A connection that shows a credential with each request, if there is one; closed at the end."""
+    connection = _Connection(host, timeout=120)
+    connection.authorization = authorization
     try:
         connection.connect()
         yield connection
     finally:
         connection.close()
+
+
+class _Connection(http.client.HTTPConnection):
+    authorization = ""
+
+    def endheaders(self, *more: Any, **named: Any) -> None:
+        if self.authorization:
+            self.putheader("Authorization", self.authorization)
+        super().endheaders(*more, **named)
 
 
 def digest_of(content: bytes) -> str:
