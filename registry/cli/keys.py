@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -18,13 +17,11 @@ from registry.cli.noted import note
 from registry.console.failure import REFUSED, Failure
 from registry.console.terminal import Status
 from registry.keyring import write_new
-from registry.publish.resign import Counts, Resign
-from registry.publish.signatures import Signer
+from registry.publish.resign import Counts
 from registry.settings import Flag, Settings
 from registry.signing.keys import KeyInvalid
 from registry.signing.ring import KeyRing
 from storage.errors import StoreError, StoreUnavailable
-from storage.store import Store
 
 _config = click.option("--config", "path", type=click.Path(path_type=Path), help="The settings file.")
 _storage = click.option(
@@ -137,7 +134,12 @@ def rotate(resume: bool, path: Path | None, storage: str | None, as_json: bool) 
         if not as_json and found.signing.key_id != before.signing.key_id:
             click.echo(f"signs   {found.signing.key_id}")
             click.echo(f"signed  {before.signing.key_id}")
-        counts = asyncio.run(_resign(in_force, found))
+        with Status() as status:
+            counts = import_module("registry.resigning").run(
+                in_force,
+                import_module("registry.app").known_as(in_force),
+                lambda name, so_far: status.show(f"{name}: {_counted(so_far)}", so_far.seen),
+            )
     except StoreError as refused:
         raise Failure(refused.message, refused.fix) from None
     if as_json:
@@ -146,23 +148,6 @@ def rotate(resume: bool, path: Path | None, storage: str | None, as_json: bool) 
         for line in _summary(counts, resume):
             click.echo(line)
     return REFUSED if counts.unreadable else 0
-
-
-async def _resign(in_force: Settings, found: KeyRing) -> Counts:
-    host = import_module("registry.app").known_as(in_force)
-    import_module("registry.workers").use_threads()
-    with Status() as status:
-
-        def told(repository: str, counts: Counts) -> None:
-            status.show(f"{repository}: {_counted(counts)}", counts.seen)
-
-        async with storages.existing(in_force) as place:
-            store = Store(
-                place.driver,
-                upload_limit=in_force.limits.upload,
-                tag_history=in_force.tags.history.total_seconds(),
-            )
-            return await Resign(store, Signer(found, host, bundles=in_force.signing.bundles), told).run()
 
 
 def _in_force(path: Path | None, storage: str | None) -> Settings:

@@ -24,7 +24,19 @@ from storage.together import together
 
 PAGE = 1000
 """Tags and repositories that are asked for at a time."""
-_AT_ONCE = 16
+_AT_ONCE = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """One of `of` equal parts of all manifests, by their digests; all of them where nothing is said."""
+
+    number: int = 0
+    of: int = 1
+
+    def holds(self, digest: Digest) -> bool:
+        """Whether a manifest is in it."""
+        return int(digest.hex[:8], 16) % self.of == self.number
 
 
 @dataclass(slots=True)
@@ -38,13 +50,19 @@ class Counts:
 
 
 class Resign:
-    """Goes through a store; `told` is called now and then with a repository's name and the counts so far."""
+    """Goes through a share of a store.
 
-    def __init__(self, store: Store, signer: Signer, told: Callable[[str, Counts], None]) -> None:
+    `told` is called now and then with a repository's name and the counts so far.
+    """
+
+    def __init__(
+        self, store: Store, signer: Signer, told: Callable[[str, Counts], None], share: Share | None = None
+    ) -> None:
         self.counts = Counts()
         self._store = store
         self._signer = signer
         self._told = told
+        self._share = share or Share()
 
     async def run(self) -> Counts:
         """Sign what lacks a signature of the key of now, repository by repository; raises StoreError."""
@@ -61,7 +79,8 @@ class Resign:
         after, more = "", True
         while more:
             page = await repository.tags.page(after=after, limit=PAGE)
-            signed = (digest for tag in page.names if (digest := cosign.signed_by(tag)))
+            named = (digest for tag in page.names if (digest := cosign.signed_by(tag)))
+            signed = filter(self._share.holds, named)
             await together(*(self._each(repository, signed) for _ in range(_AT_ONCE)))
             after, more = (page.names[-1] if page.names else after), page.more
         self._told(repository.name, self.counts)

@@ -106,9 +106,10 @@ class Signer:
             await self.publish(repository, begun, await self.store(repository, begun))
             return
         tagged, read = begun.manifest, {layer.digest for layer, _ in known.layers}
-        # All keys sign the same payload, which was read just now.
+        # All keys sign the same payload, which was read just now; bundles that are here hold what is empty.
         blobs = [part for part in tagged.parts if Digest.of(part) not in read] if tagged else []
-        blobs += [bundle.EMPTY, *(one.bundle for one in begun.bundles)] if begun.bundles else []
+        blobs += [bundle.EMPTY] if begun.bundles and not known.bundles else []
+        blobs += [one.bundle for one in begun.bundles]
         first = await repository.blobs.enclosed(*blobs)
         for one in begun.bundles:
             first |= repository.referrers.written(one.subject, _row(one))

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from itertools import chain
 from pathlib import Path
 
 import pytest
 
 from registry.publish import ours
-from registry.publish.resign import Counts, Resign
+from registry.publish.resign import Counts, Resign, Share
 from registry.publish.signatures import Signer
 from registry.signing import bundle, cosign
 from registry.signing.admission import ADMITTED, Admission
@@ -159,3 +160,12 @@ async def test_how_far_it_is_is_told(store: Store) -> None:
     told: list[tuple[str, int]] = []
     await Resign(store, Signer(RING, "here"), lambda name, counts: told.append((name, counts.anew))).run()
     assert told[-1] == ("team/a", 1)
+
+
+def test_shares_are_all_and_have_nothing_in_common() -> None:
+    digests = [Digest.of(str(number).encode()) for number in range(200)]
+    shares = [Share(number, 3) for number in range(3)]
+    found = [[digest for digest in digests if share.holds(digest)] for share in shares]
+    assert sorted(chain(*found), key=str) == sorted(digests, key=str)
+    assert all(found)
+    assert all(Share().holds(digest) for digest in digests)
