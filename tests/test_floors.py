@@ -45,6 +45,11 @@ ALONE = (
 
 # Libraries that belong to some places: floors or modules.
 PLACES = {
+    # Of no place: what was stored or sent is never run, nor put into a page as it is.
+    "marshal": set(),
+    "markupsafe": set(),
+    "pickle": set(),
+    "shelve": set(),
     "aiofiles": {"storage.files"},
     "boto3": {"storage.s3.client"},
     "botocore": {"storage.s3.client", "storage.s3.errors"},
@@ -162,6 +167,15 @@ def test_libraries_keep_to_their_places() -> None:
         if not PLACES[library] & {module, place_of(module), floor_of(module)}
     ]
     assert misplaced == []
+
+
+@pytest.mark.parametrize("module", sorted(MODULES))
+def test_no_text_is_run(module: str) -> None:
+    calls = [
+        node.func for node in ast.walk(ast.parse(MODULES[module].read_text())) if isinstance(node, ast.Call)
+    ]
+    named = {found.id for found in calls if isinstance(found, ast.Name)}
+    assert not named & {"eval", "exec", "compile", "__import__"}
 
 
 def test_no_module_imports_itself_by_way_of_others() -> None:

@@ -17,13 +17,14 @@ class Identity:
     """Who showed a right credential: `proof` is a print of what it was held against.
 
     It is good for as long as that is kept, for robots until they expire, and until it `ends`. Who is known
-    elsewhere has the `groups` that were told.
+    elsewhere has the `groups` that were told; `by` is the id of the personal token that was shown, if any.
     """
 
     name: str
     proof: str
     groups: frozenset[str] = frozenset()
     ends: float = math.inf
+    by: str = ""
 
 
 class RobotExpired(Exception):

@@ -53,7 +53,8 @@ class Principal:
     """Who asks: a name (`user:alice`, `robot:deploy`; "" is anonymous) and the address of the connection.
 
     The address is "" where it is not known. `scopes` is what a token is limited to; None: nothing limits.
-    `proof` is a print of what the credential was held against, `ends` when it is over by itself.
+    `proof` is a print of what the credential was held against, `ends` when it is over by itself, and `by` the
+    id of the personal token that was shown, if one was.
     """
 
     name: str
@@ -62,6 +63,7 @@ class Principal:
     scopes: frozenset[Scope] | None = None
     proof: str = ""
     ends: float = math.inf
+    by: str = ""
 
     @property
     def known_as(self) -> frozenset[str]:

@@ -123,13 +123,13 @@ class Tokens:
         issued = self._issued(self._personal, holder, seconds, {"jti": token_id})
         return Personal(token_id, holder.name, f"{_PREFIX}{issued.token}", issued.since + issued.seconds)
 
-    def read_personal(self, token: str) -> tuple[Identity, str]:
-        """Whose a personal token is, until when, and its id; raises TokenInvalid."""
+    def read_personal(self, token: str) -> Identity:
+        """Whose a personal token is, until when, and by which id; raises TokenInvalid."""
         said = self._said(token.removeprefix(_PREFIX), self._personal, 0.0)
         identity, token_id = _identity(said), said.get("jti")
         if not is_personal(token) or identity is None or not isinstance(token_id, str):
             raise TokenInvalid
-        return replace(identity, ends=float(said["exp"])), token_id
+        return replace(identity, ends=float(said["exp"]), by=token_id)
 
     def read(self, token: str, late: float = 0.0) -> Claims:
         """What an access token says, until `late` seconds after its end; raises TokenInvalid."""
@@ -167,6 +167,8 @@ class Tokens:
             claims |= {"sub": identity.name, "proof": identity.proof}
         if identity is not None and identity.groups:
             claims["groups"] = sorted(identity.groups)
+        if identity is not None and identity.by:
+            claims["by"] = identity.by
         return Issued(jwt.encode(claims, self._key, _ALGORITHM), now, int(seconds))
 
     def _said(self, token: str, audience: str, late: float) -> dict[str, Any]:
@@ -193,9 +195,9 @@ class Tokens:
 def _identity(said: dict[str, Any]) -> Identity | None:
     if "sub" not in said:
         return None
-    name, proof, groups = said["sub"], said.get("proof"), said.get("groups", [])
-    if not isinstance(name, str) or not isinstance(proof, str) or not isinstance(groups, list):
+    name, proof, by, groups = said["sub"], said.get("proof"), said.get("by", ""), said.get("groups", [])
+    if not isinstance(name, str) or not isinstance(proof, str) or not isinstance(by, str):
         raise TokenInvalid
-    if not all(isinstance(one, str) for one in groups):
+    if not isinstance(groups, list) or not all(isinstance(one, str) for one in groups):
         raise TokenInvalid
-    return Identity(name, proof, frozenset(groups))
+    return Identity(name, proof, frozenset(groups), by=by)

@@ -35,7 +35,7 @@ async def get(call: Call) -> Response:
         raise Unauthorized("a token gets no tokens.", fix="Send a name and a password.")
     identity = None
     if principal.name:
-        identity = Identity(principal.name, principal.proof, principal.groups, principal.ends)
+        identity = Identity(principal.name, principal.proof, principal.groups, principal.ends, principal.by)
     asked = scopes.parse(call.request.query_params.getlist("scope"))
     said = _answer(call, tokens, identity, asked)
     said["token"] = said["access_token"]

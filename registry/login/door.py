@@ -92,14 +92,15 @@ class Door:
         sealed = self._audiences.seal(header)
         if isinstance(credential, Bearer) and self._says_who(credential.token):
             credential = Password("", credential.token.encode())
+        scopes = None
         if isinstance(credential, Bearer):
             claims = self.claims(credential, late=late)
-            ends, identity = claims.ends, claims.identity or _NOBODY
-            principal = Principal(identity.name, address, identity.groups, claims.scopes, identity.proof)
+            ends, identity, scopes = claims.ends, claims.identity or _NOBODY, claims.scopes
         else:
             identity = await self.prove(credential, origin)
             ends = identity.ends
-            principal = Principal(identity.name, address, identity.groups, None, identity.proof, ends)
+        name, groups, proof = identity.name, identity.groups, identity.proof
+        principal = Principal(name, address, groups, scopes, proof, identity.ends, identity.by)
         self._audiences.admit(sealed, principal, ends - self._clock())
         return principal
 
@@ -199,10 +200,10 @@ class Door:
         try:
             if self.tokens is None:
                 raise TokenInvalid
-            identity, token_id = self.tokens.read_personal(shown)
+            identity = self.tokens.read_personal(shown)
         except TokenInvalid:
             raise self._refused("?", origin, "wrong", _PERSONAL_INVALID) from None
-        if not self.federation.counts(identity, token_id, self._clock()):
+        if not self.federation.holds(identity, self._clock()):
             raise self._refused(identity.name, origin, "revoked", _PERSONAL_INVALID)
         return identity
 

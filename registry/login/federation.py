@@ -61,13 +61,14 @@ class Federation:
         return within(identity, self._groups)
 
     def holds(self, identity: Identity, now: float) -> bool:
-        """Whether its issuer is still known as it was then, and its time is not over."""
+        """Whether its issuer is still known as it was then, and its time is not over.
+
+        Nor, where it came by a personal token, that one or all of its holder are revoked.
+        """
+        if identity.by and not self._revoked.isdisjoint((identity.name, identity.by)):
+            return False
         issuer, _, _ = identity.name.removeprefix(OIDC).partition("/")
         return self._proofs.get(issuer) == identity.proof and now < identity.ends
-
-    def counts(self, identity: Identity, token_id: str, now: float) -> bool:
-        """Whether a personal token does."""
-        return self._revoked.isdisjoint((identity.name, token_id)) and self.holds(identity, now)
 
     async def close(self) -> None:
         """Let go of the threads."""

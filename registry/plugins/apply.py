@@ -21,7 +21,6 @@ from storage.manifest import Descriptor
 _HEADERS = {
     # What it says may depend on the Host that was asked for.
     "Cache-Control": "no-cache",
-    "X-Content-Type-Options": "nosniff",
 }
 _SECRET_HEADERS = {**_HEADERS, "Cache-Control": "private, no-store"}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from dataclasses import replace
 
 from starlette.responses import Response
 
@@ -91,7 +92,7 @@ async def _personal(
         _note(call, "failed", f"{OIDC}{provider.issuer.name}", problems=(refused.problem,))
         raise Denied(refused.message, fix="Ask who runs the registry.") from None
     personal = tokens.personal(identity, federation.personal_seconds)
-    if not federation.counts(identity, personal.id, now):
+    if not federation.holds(replace(identity, by=personal.id), now):
         _note(call, "failed", identity.name, problems=("revoked",))
         raise Denied(f"{identity.name} gets no tokens here any more.", fix="Ask who runs the registry.")
     _note(call, "given", identity.name, what=personal.id)

@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import json
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
+import jwt
 import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from registry.keyring import write_new
 from tests.real.seaweed import Bucket
 from tests.real.strace import Traced
 from tests.registry import guarded as guarding
+from tests.registry import issuer as issuing
 from tests.registry.consumers.build import PLUGIN
 from tests.registry.consumers.shapes import B
 from tests.registry.guarded import ABSENT, PRIVATE, PUBLIC, SECRET, Guarded, basic, stranger
+from tests.registry.issuer import IssuerServer
 from tests.registry.talk import MISSING
 
 pytestmark = pytest.mark.real
@@ -120,3 +126,31 @@ def test_over_s3_it_calls_the_store_alone(bucket: Bucket, tmp_path: Path) -> Non
         guarded.server.stop()
     store = bucket.endpoint.rpartition("/")[2].replace("localhost", "127.0.0.1")
     assert traced.places == {store}
+
+
+def lying(issuer: IssuerServer, elsewhere: str) -> Iterator[str]:
+    """Identity tokens that say of themselves who gave them, and where the key is to be had."""
+    url, other = f"http://{elsewhere}/keys", rsa.generate_private_key(65537, 2048)
+    heads = (
+        {"kid": "one", "jku": url}, {"kid": "two", "jku": url}, {"kid": url, "x5u": url, "x5c": ["AAAA"]},
+        {"kid": "one", "jwk": {"kty": "RSA", "n": "AQAB", "e": "AQAB", "x5u": url}},
+    )  # fmt: skip
+    for head in heads:
+        for giver in (issuer.url, f"http://{elsewhere}", f"{issuer.url}@{elsewhere}"):
+            claims = {"iss": giver, "aud": "sidecargo", "sub": "x", "exp": int(time.time()) + 300}
+            yield jwt.encode({**claims, "jku": url}, other, "RS256", head)
+
+
+def test_of_issuers_it_calls_those_of_its_settings_alone(tmp_path: Path) -> None:
+    traced = Traced(tmp_path / "trace")
+    with issuing.running() as issuer, trap() as elsewhere:
+        entry = {"name": "ci", "issuer": issuer.url, "audience": "sidecargo", "claims": {"user": "{sub}"}}
+        access = {"tokens": {"enabled": True}, "oidc": [entry]}
+        guarded = guarding.start(tmp_path, access=access, within=traced.command)
+        everything(guarded, elsewhere)
+        for one in lying(issuer, elsewhere):
+            for shown in (stranger(one), {"Authorization": f"Bearer {one}"}):
+                assert guarded.ask("GET", "/v2/", shown).status == 401
+        assert guarded.ask("GET", "/v2/", stranger(issuer.token())).status == 200
+        guarded.server.stop()
+    assert traced.places == {urlsplit(issuer.url).netloc}

@@ -93,6 +93,7 @@ async def served(bucket: Bucket, tmp_path: Path, costs: Costs) -> AsyncIterator[
     write_new(tmp_path / "signing.key")
     everybody = {"repositories": "**", "who": ["anonymous"], "may": ["pull", "push"]}
     settings = Settings(
+        server={"public_url": "https://plugins.example.com"},  # type: ignore[arg-type]
         storage={"url": bucket.url},  # type: ignore[arg-type]
         signing={"keys": [str(tmp_path / "signing.key")]},  # type: ignore[arg-type]
         access={"rules": [everybody]},  # type: ignore[arg-type]
@@ -166,6 +167,7 @@ async def test_a_tag_that_moves_costs_no_more(served: Served, costs: Costs) -> N
         ("GET", "manifests/latest", 2),
         ("GET", "manifests/{manifest}", 1),
         ("HEAD", "manifests/latest", 2),
+        ("HEAD", "manifests/{manifest}", 1),
         ("GET", "tags/list?n=100", 1),
         ("GET", "referrers/{manifest}", 5),  # the listing, and two a referrer: both are ours
     ],
@@ -187,3 +189,30 @@ async def test_pulls_that_are_cold(served: Served, costs: Costs, method: str, pa
     assert len(calls) <= most, calls
     assert all(call.startswith(("get_", "head_", "list_")) for call in calls)
     assert rounds(made) <= 2, made
+
+
+@pytest.mark.parametrize(
+    ("path", "first", "again"),
+    [
+        ("/plugin.wasm", 10, 3),  # who asks first has it taken out of its layer
+        ("", 20, 20),  # the report, with what refers to it and who signed
+        ("/history", 1, 1),
+        ("/wasmplugin.yaml", 2, 2),
+    ],
+)
+async def test_what_is_told_of_a_plugin(
+    served: Served, costs: Costs, path: str, first: int, again: int
+) -> None:
+    shape = pushed("v1")
+    for data in shape.blobs.values():
+        await served.blob("a/b", data)
+    await served.put("a/b", "latest", shape)
+    await served.settle()
+    for most in (first, again):
+        await asyncio.sleep(1.1)  # what was seen is forgotten
+        costs.take()
+        assert (await served.ask("GET", f"/plugins/a/b:latest{path}")).status == 200
+        await served.settle()
+        calls = [call.name for call in costs.take()]
+        assert len(calls) <= most, calls
+    assert all(call.startswith(("get_", "head_", "list_")) for call in calls)

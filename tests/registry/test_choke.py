@@ -125,6 +125,7 @@ def test_a_target_that_is_no_path(registry: Registry, target: bytes) -> None:
         answer = connection.answer()
         assert 400 <= answer.status < 500
         assert answer.code
+        assert answer["x-content-type-options"] == "nosniff"
 
 
 def elsewhere() -> str:

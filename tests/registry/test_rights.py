@@ -127,6 +127,7 @@ def test_everybody_gets_what_the_rules_give_and_nothing_else(
             for _ in range(2):  # what was allowed to one is now remembered
                 answer = ask(connection, method, paths(row, name)[path], fields)
                 assert answer.status < 500, answer
+                assert answer["x-content-type-options"] == "nosniff"
                 if allowed:
                     check_allowed(row, method, name, answer)
                     continue

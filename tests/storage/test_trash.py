@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 
 from storage import paths
@@ -127,6 +129,27 @@ async def test_a_long_chain_of_referrers(driver: DiskDriver, repository: Reposit
     await away(driver)
     restored = await Trash(driver, "team/a").restore(chain[0])
     assert set(restored.manifests) == set(chain)
+
+
+async def test_what_many_ways_lead_to_is_looked_at_once(driver: DiskDriver, repository: Repository) -> None:
+    """Of two indexes each names both of the two before: the ways double with every step."""
+    await put_blob(repository, b"{}")
+    one, other = [await put(repository, image(kind=f"a/{at}")) for at in range(2)]
+    for _ in range(10):
+        pair = one.descriptor, other.descriptor
+        one, other = [await put(repository, index(*both)) for both in (pair, pair[::-1])]
+    await away(driver)
+    get, read, root = driver.get, Counter[str](), paths.trash(paths.manifest("team/a", one.digest))
+
+    async def counted(key: str) -> bytes:
+        read[key] += 1
+        return await get(key)
+
+    driver.get = counted  # type: ignore[method-assign]
+    restored = await Trash(driver, "team/a").restore(one.digest)
+    assert len(restored.manifests) == 1 + 2 * 10
+    keys = [paths.trash(paths.manifest("team/a", digest)) for digest in restored.manifests]
+    assert [read[key] for key in keys if key != root] == [1] * 20
 
 
 async def test_a_damaged_manifest_comes_back_as_it_was(driver: DiskDriver, repository: Repository) -> None:

@@ -299,18 +299,18 @@ async def test_the_same_blob_by_many_at_once(
     uploads: Uploads, another: Uploads, repository: Repository, driver: DiskDriver
 ) -> None:
     def single(at: int) -> AsyncIterator[bytes]:
-        return failing(Gone(), DATA[: at * 1000]) if at % 2 else pieces(*odd(DATA, (500_000 + at,)))
+        cut = odd(DATA[: at * 35_000], (100_000,))
+        return failing(Gone(), *cut) if at % 2 else pieces(*odd(DATA, (500_000 + at,)))
 
     async def chunked(mine: Uploads) -> int:
         session = await mine.extend(await mine.start("team/a"), pieces(DATA))
         return await mine.finish(session, DIGEST, repository.blobs)
 
     found = await together(
-        *(partial(uploads.single, DIGEST, single(at), repository.blobs) for at in range(8)),
-        partial(chunked, uploads),
-        partial(chunked, another),
+        *(partial(uploads.single, DIGEST, single(at), repository.blobs) for at in range(60)),
+        *(partial(chunked, mine) for mine in (uploads, another) for _ in range(2)),
     )
-    assert Counter(found) == {Gone: 4, len(DATA): 6}
+    assert Counter(found) == {Gone: 30, len(DATA): 34}
     assert await content(repository, DIGEST) == DATA
     assert len(objects(driver)) == 3
 

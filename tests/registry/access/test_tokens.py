@@ -112,9 +112,9 @@ def test_who_is_known_elsewhere_has_his_groups_and_his_end(tokens: Tokens, clock
     assert issued.seconds == 60
     assert tokens.read(issued.token) == Claims(replace(alice, ends=math.inf), SCOPES, clock.now + 60)
     assert tokens.access(replace(alice, ends=clock.now - 1), SCOPES).seconds == 0
-    for groups in ("a", [1], {"a": 1}):
+    for wrong in ({"groups": "a"}, {"groups": [1]}, {"groups": {"a": 1}}, {"by": 1}, {"sub": 1}):
         with pytest.raises(TokenInvalid):
-            tokens.read(forged(KEY, "ES256", sub="oidc:x/alice", proof="p", groups=groups))
+            tokens.read(forged(KEY, "ES256", **{"sub": "oidc:x/alice", "proof": "p", **wrong}))
 
 
 def test_personal_tokens(tokens: Tokens, clock: Clock) -> None:
@@ -125,8 +125,10 @@ def test_personal_tokens(tokens: Tokens, clock: Clock) -> None:
         clock.now + 1000,
         True,
     )
-    read = (replace(alice, ends=clock.now + 1000), personal.id)
+    read = replace(alice, ends=clock.now + 1000, by=personal.id)
     assert tokens.read_personal(personal.token) == read
+    short = tokens.read(tokens.access(read, []).token).identity
+    assert short == replace(read, ends=math.inf), "it says by what it was got"
     assert tokens.personal(alice, 1000).id != personal.id
     bare, access = personal.token.removeprefix("scp_"), tokens.access(alice, []).token
     for wrong in (bare, f"scp_{access}", f"scp_{tokens.refresh(alice)}", "scp_", f"scp_{personal.token}"):

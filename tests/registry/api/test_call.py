@@ -1,11 +1,23 @@
+import json
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from starlette.requests import Request
 
 from registry.access.principal import Principal
+from registry.access.rules import Rules
+from registry.api import catalog, tags
 from registry.api.call import Call
+from registry.web import pages
+from storage import paths
+from storage.digest import Digest
+from storage.disk import DiskDriver
 from storage.errors import DigestInvalid, NameInvalid, PageInvalid, SizeInvalid
+from storage.manifest import OCI_MANIFEST, Descriptor
+from storage.store import Store
 
 
 def call(
@@ -49,6 +61,34 @@ def test_a_page_is_read(query: str, page: tuple[str, int | None]) -> None:
 def test_a_page_of_no_size(n: str) -> None:
     with pytest.raises(PageInvalid):
         call(f"n={n}").page()
+
+
+@pytest.mark.parametrize("n", [None, 4, 10**18 - 1])
+async def test_no_page_is_larger_than_the_largest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, n: int | None
+) -> None:
+    """Whatever is asked for: an answer has an end, and says where it goes on."""
+    store = Store(DiskDriver(tmp_path), upload_limit=1)
+    names = ["a", "b", "c", "d", "e"]
+    for name in names:
+        await store.repository("a").tags.put(name, Descriptor(OCI_MANIFEST, Digest.of(b""), 0))
+        await DiskDriver(tmp_path).put(paths.catalog(name), b"")
+    services = SimpleNamespace(pulls=store, rules=Rules())
+    asked = replace(
+        call("" if n is None else f"n={n}"),
+        services=services,  # type: ignore[arg-type]
+        named=store.repository("a"),
+    )
+    for resource, field in (
+        (tags, "tags"),
+        (catalog, "repositories"),
+        (pages, "tags"),
+        (pages, "repositories"),
+    ):
+        monkeypatch.setattr(resource, "MAX_PAGE", 3)
+        answer = await getattr(resource, field if resource is pages else "get")(asked)
+        assert json.loads(answer.body)[field] == names[:3]
+        assert "n=3&last=c" in answer.headers["link"]
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from tests.real.sidecargo import Sidecargo
 from tests.registry import guarded as guarding
 from tests.registry.consumers.shapes import B
 from tests.registry.guarded import PASSWORD, PRIVATE, PUBLIC, SECRET, Guarded, basic, stranger
-from tests.registry.talk import Answer, Registry, eventually
+from tests.registry.talk import Answer, Connection, Registry, eventually
 
 MANIFEST = f"/v2/{PRIVATE}/manifests/v1"
 PULL = f"repository:{PRIVATE}:pull"
@@ -103,6 +103,20 @@ def test_what_the_rules_do_not_give_no_token_brings(guarded: Guarded) -> None:
     assert (answer.status, answer.code) == (403, "DENIED"), "a new token would not help"
     idle = token(guarded, basic("idle"), PULL)
     assert (answer := guarded.ask("GET", MANIFEST, idle)).code == "NAME_UNKNOWN", answer
+
+
+def test_a_mount_takes_a_scope_for_its_source_too(guarded: Guarded) -> None:
+    """What its holder may pull is none of a token that was not asked for it."""
+    layer = B.manifest["layers"][0]["digest"]
+    for source, scopes, status in (
+        (PRIVATE, [], 202), (PRIVATE, ["registry:catalog:*"], 202), (PRIVATE, [PULL], 201), (PUBLIC, [], 201),
+    ):  # fmt: skip
+        name = f"other/of-{len(scopes)}-{status}-{source.replace('/', '-')}"
+        shown = token(guarded, basic("admin"), f"repository:{name}:pull,push", *scopes)
+        uploads = f"/v2/{name}/blobs/uploads/?mount={layer}&from={source}"
+        assert guarded.ask("POST", uploads, shown, b"").status == status, (source, scopes)
+        there = guarded.ask("HEAD", f"/v2/{name}/blobs/{layer}", shown).status
+        assert there == (200 if status == 201 else 404)
 
 
 def test_a_listing_takes_its_scope(guarded: Guarded) -> None:
@@ -220,15 +234,26 @@ def test_who_is_removed_has_no_token_any_more(own: Callable[..., Guarded]) -> No
 def test_an_upload_under_way_may_finish_and_nothing_else(own: Callable[..., Guarded]) -> None:
     guarded = own("1s")
     shown = token(guarded, basic("pusher"), PUSH)
-    path = guarded.ask("POST", f"/v2/{PRIVATE}/blobs/uploads/", shown, b"")["location"]
-    data = b"x" * 1000
-    # A token is taken for some seconds after its end: clocks differ.
-    eventually(lambda: guarded.ask("GET", MANIFEST, shown).status == 401, 30)
-    assert guarded.ask("PATCH", path, shown, data).status == 202
-    answer = guarded.ask("PUT", f"{path}?digest={hashed(data)}", shown, b"")
-    assert answer.status == 201, answer
-    assert guarded.ask("POST", f"/v2/{PRIVATE}/blobs/uploads/", shown, b"").status == 401
+    uploads = f"/v2/{PRIVATE}/blobs/uploads/"
+    early, late, left = (guarded.ask("POST", uploads, shown, b"")["location"] for _ in range(3))
+    data = b"x" * 200_000
+    with Connection(guarded.host) as connection:
+        length = {"Content-Length": str(len(data))}
+        connection.send("PATCH", early, {**shown, **length}, data[:150_000])
+        # A token is taken for some seconds after its end: clocks differ.
+        eventually(lambda: guarded.ask("GET", MANIFEST, shown).status == 401, 30)
+        connection.socket.sendall(data[150_000:])
+        assert connection.answer().status == 202, "it ended in the middle of this body"
+    assert guarded.ask("PATCH", late, shown, data).status == 202
+    for path in (early, late):
+        answer = guarded.ask("PUT", f"{path}?digest={hashed(data)}", shown, b"")
+        assert answer.status == 201, answer
+    assert guarded.ask("POST", uploads, shown, b"").status == 401
     assert guarded.ask("GET", f"/v2/{PRIVATE}/blobs/{hashed(data)}", shown).status == 401
+    assert guarded.ask("PATCH", left, shown, data).status == 202
+    guarded.users.write_text(guarded.users.read_text().replace("pusher:", "# "))
+    eventually(lambda: guarded.ask("GET", left, shown).status == 401, 5)
+    assert guarded.ask("PUT", f"{left}?digest={hashed(data)}", shown, b"").status == 401, "who is removed"
 
 
 def test_without_tokens_there_are_none(serve: Callable[..., Sidecargo]) -> None:
@@ -241,3 +266,26 @@ def test_the_key_is_made_once_and_is_its_owner_s_alone(own: Callable[..., Guarde
     key = own().server.folder / "data" / "private" / "tokens.key"
     assert key.stat().st_mode & 0o777 == 0o600
     assert key.read_bytes() != (key.parent / "signing.key").read_bytes()
+
+
+def test_no_token_is_in_a_log_or_in_the_store(guarded: Guarded) -> None:
+    form = {"grant_type": "password", "username": "puller", "password": PASSWORD, "scope": PULL}
+    got = posted(guarded, **form, access_type="offline").json
+    given = (got["access_token"], got["refresh_token"])
+    for one in given:
+        shown = {"Authorization": f"Bearer {one}"}
+        for method, path in (("GET", MANIFEST), ("PUT", MANIFEST), ("DELETE", f"{MANIFEST}?token={one}")):
+            guarded.ask(method, path, shown, b"{}")
+        guarded.ask("GET", f"/v2/{PRIVATE}/tags/list?token={one}", basic("any", one))
+        guarded.ask("GET", MANIFEST, {"Authorization": f"Bearer {one[:-4]}AAAA"})
+    posted(guarded, grant_type="refresh_token", refresh_token=given[1], scope=PULL)
+    posted(guarded, grant_type="refresh_token", refresh_token=f"{given[1]}x")
+    posted(guarded, grant_type="password", username="hunter2 in the wrong field", password="hunter2-hunter2")
+    said = guarded.server.process.said(100_000)
+    assert '"event": "denied"' in said and '"event": "login"' in said
+    # A part of a token would do: its end is what nobody can make.
+    secrets = [PASSWORD, SECRET, "hunter2", *(one[-60:-10] for one in given)]
+    assert not [secret for secret in secrets if secret in said]
+    for path in (guarded.server.folder / "data").rglob("*"):
+        held = path.read_bytes() if path.is_file() else b""
+        assert not [secret for secret in secrets if secret.encode() in held], path

@@ -117,6 +117,16 @@ async def test_an_identity_token_as_a_password_and_by_itself(
     assert other.groups == frozenset(), "what no rule names gives nothing"
 
 
+async def test_who_left_a_group_is_out_of_it_with_the_next_token(door: Door, issuer: IssuerServer) -> None:
+    before, after = (basic(issuer.token(repository=f"octo/{name}")) for name in ("app", "other"))
+    for _ in range(2):  # looked at, then remembered
+        found = [await enter(door, shown) for shown in (before, after)]
+        assert {one.name for one in found} == {"oidc:github/x"}
+        assert [one.groups for one in found] == [{"repo:octo/app"}, frozenset()]
+    seen = [door._audiences.identify(door._audiences.seal(shown)) for shown in (before, after)]
+    assert None not in seen and seen[0] != seen[1], "what was answered to one is not for the other"
+
+
 async def test_it_is_looked_at_once_for_all_and_never_beyond_its_end(
     door: Door, entrance: Entrance, issuer: IssuerServer
 ) -> None:
@@ -205,17 +215,27 @@ async def test_personal_tokens(door: Door, entrance: Entrance, issuer: IssuerSer
 
 
 async def test_personal_tokens_are_revoked(entrance: Entrance, door: Door, issuer: IssuerServer) -> None:
+    """And with them the tokens for a short time that were got by them."""
     assert door.tokens is not None
     identity = await door.prove(password(issuer.token(**APP)), Origin(HERE))
-    lost, kept = door.tokens.personal(identity, 1000), door.tokens.personal(identity, 1000)
-    one = entrance.door(lost.id)
-    await refused(one, basic(lost.token))
-    await enter(one, basic(kept.token))
+    lost, kept = (door.tokens.personal(identity, 1000).token for _ in range(2))
+    short = {}
+    for personal in (lost, kept):
+        by_it = await door.prove(password(personal), Origin(HERE))
+        short[personal] = f"Bearer {door.tokens.access(by_it, []).token}".encode()
+        assert (await enter(door, short[personal])).groups == {"repo:octo/app"}
+    one = entrance.door(door.tokens.read_personal(lost).by)
+    await refused(one, basic(lost))
+    await enter(one, basic(kept))
+    await refused(one, short[lost])
+    await enter(one, short[kept])
     everyone = entrance.door("oidc:github/x")
-    await refused(everyone, basic(kept.token))
+    await refused(everyone, basic(kept))
+    await refused(everyone, short[kept])
     await enter(everyone, basic(issuer.token()))
     changed = entrance.door(known=replace(entrance.known, url="https://other.example"))
-    await refused(changed, basic(kept.token))
+    await refused(changed, basic(kept))
+    await refused(changed, short[kept])
     assert [record.problems for record in entrance.records] == [("revoked",)] * 3
     for other in (one, everyone, changed):
         await other.close()

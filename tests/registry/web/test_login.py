@@ -242,9 +242,12 @@ def test_who_is_out_gets_none_and_those_from_before_are_over(start: Start, tmp_p
     assert all(said.startswith("__Host-sidecargo-login=") for said in before.set)
     assert all("Secure" in said.split("; ") for said in before.set)
     ids = [record["what"] for record in audited(before)]
+    short = [before.registry.get("/token", basic("any", shown)).json["token"] for shown in (lost, kept)]
     one = start(**replicas, personal={"revoked": [ids[0]]})
     assert one.registry.get("/v2/", basic("any", lost)).status == 401
     assert one.registry.get("/v2/", basic("any", kept)).status == 200
+    bearers = [one.registry.get("/v2/", {"Authorization": f"Bearer {shown}"}).status for shown in short]
+    assert bearers == [401, 200], "what was got by it is over, too"
     out = start(**replicas, personal={"revoked": ["oidc:sso/alice@example.com"]})
     assert out.get(out.begin()).status == 403
     assert out.registry.get("/v2/", basic("any", kept)).status == 401

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from registry.web import pages as web
 from tests.real.sidecargo import Sidecargo
 from tests.registry.consumers.build import OCI_LAYER, PLUGIN, image, index, layer
 from tests.registry.consumers.shapes import AMD64, ATTESTATION, BAD, UNKNOWN, B
@@ -272,6 +273,20 @@ def test_what_people_write_is_text(serve: Callable[..., Sidecargo], tmp_path: Pa
         assert json.loads(registry.get(f"/plugins/{registry.name}:v{at}").body)["repository"]
     shown = Page(registry.get(f"/plugins/{registry.name}:v0", HTML)).text
     assert "<script>" in shown
+
+
+def test_no_template_writes_a_value_as_it_is() -> None:
+    """Also where no test has a hostile value: all of it is text, and there is no script or style to be in."""
+    environment = web._templates()
+    assert environment.autoescape is True
+    templates = environment.list_templates()
+    assert len(templates) > 10
+    for name in templates:
+        source, _, _ = environment.loader.get_source(environment, name)  # type: ignore[union-attr]
+        raw = re.search(r"\|\s*safe\b|autoescape|<(script|style)\b|\s(on\w+|style)=", source)
+        assert raw is None, (name, raw)
+        # A value of an attribute is within its quotes, or it could be more than one.
+        assert not re.search(r"\s[a-z-]+=\{\{", source), name
 
 
 @pytest.mark.parametrize(

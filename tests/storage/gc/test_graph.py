@@ -131,6 +131,20 @@ async def test_a_long_chain_is_reached_to_its_end() -> None:
         assert len(await graph.marks.some("SELECT digest FROM alive")) == 2001
 
 
+async def test_what_many_ways_lead_to_is_reached_once() -> None:
+    """Of two indexes each names both of the next two: the ways double with every step."""
+    async with opened() as graph:
+        following = [(named(at + 2), named(at + 3)) for at in range(0, 28, 2) for _ in range(2)]
+        several = [
+            Read(digest(at), 1, 1.0, Manifest(OCI_INDEX, manifests=both)) for at, both in enumerate(following)
+        ]
+        await graph.note_manifests(several)
+        await graph.reach([digest(0)], 50.0)
+        found = await graph.marks.some("SELECT digest, round FROM alive")
+        assert len(found) == 1 + len(several)
+        assert max(step for _, step in found) == len(several) / 2
+
+
 async def test_what_a_manifest_uses_wherever_it_is_kept() -> None:
     foreign = Descriptor("application/vnd.oci.image.layer.nondistributable.v1.tar", digest(7), 7)
     manifest = Manifest(OCI_MANIFEST, config=named(1), layers=(named(2), foreign, named(2)))
