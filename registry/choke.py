@@ -23,6 +23,7 @@ from registry.hot.cache import EVERYBODY
 from registry.login import audiences, origins
 from registry.login.origins import REQUEST_ID
 from registry.routes import Route
+from registry.web import pages
 from storage.driver import Witness
 from storage.errors import (
     Denied,
@@ -73,10 +74,11 @@ def _endpoint(rows: Mapping[str, Route], services: Services) -> Callable[[Reques
             call = await _admitted(row, services, request, origin)
             response = await row.resource(call)
         except Unauthorized as error:
-            response = errors.answer(_challenged(row, services, request, error))
+            error = _challenged(row, services, request, error)
+            response = await _failed(services, request, error)
         except RegistryError as error:
             kept = _last(call, error) if call else None
-            response = kept or await errors.on_registry_error(request, error)
+            response = kept or await _failed(services, request, error)
         except ClientDisconnect as error:
             response = await errors.on_disconnect(request, error)
         except Exception:
@@ -179,6 +181,12 @@ def _challenged(row: Route, services: Services, request: Request, error: Unautho
     name = request.path_params.get("repository")
     error.challenge = services.challenges.ask(request.scope["path"], row.right, name, error.reason)
     return error
+
+
+async def _failed(services: Services, request: Request, error: RegistryError) -> Response:
+    """What a program is told, or a person's browser."""
+    answer = await errors.on_registry_error(request, error)
+    return pages.failed(pages.Asked(request, services), error, answer)
 
 
 def _last(call: Call, error: RegistryError) -> Response | None:

@@ -13,6 +13,7 @@ import click
 
 from registry import chores, storages
 from registry.cli.config import settings
+from registry.cli.noted import note
 from registry.console.failure import REFUSED, Failure, Refusal
 from registry.console.terminal import Status
 from registry.settings import Flag, Settings
@@ -146,6 +147,8 @@ async def _restore(in_force: Settings, name: str, reference: str | Digest | None
             found = await (trash.restore_all() if reference is None else trash.restore(reference))
         except ManifestUnknown as unknown:
             raise Refusal(unknown.message, unknown.fix) from None
+    for digest in found.manifests:
+        note(in_force, "delete", "undone", repository=name, reference=str(digest), digest=str(digest))
     if as_json:
         click.echo(json.dumps(_as_data(name, found), indent=2))
     else:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
-from registry.api.call import MAX_PAGE, Call
+from registry.api.call import MAX_PAGE, Call, Services
 from registry.releases import ENVOYS
 from registry.verdict import PLACEHOLDER
 from storage.driver import Page
+from storage.errors import RegistryError
 
 _COSIGN = re.compile(r"sha256-[0-9a-f]{64}\.(?:sig|att|sbom)")
 _HOST = re.compile(
@@ -27,6 +30,17 @@ _HEADERS = {
     "Referrer-Policy": "no-referrer",
     "Vary": "Accept",
 }
+
+_FOR_PROGRAMS = ("/v2", "/token")
+_KEPT = {"www-authenticate", "retry-after"}
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request that is no call: it was refused before."""
+
+    request: Request
+    services: Services
 
 
 async def start(call: Call) -> Response:
@@ -58,7 +72,17 @@ async def style(call: Call) -> Response:
     return Response(_templates().get_template("style.css").render(), media_type="text/css", headers=_HEADERS)
 
 
-def wanted(call: Call) -> bool:
+def failed(asked: Call | Asked, error: RegistryError, answer: Response) -> Response:
+    """For a person's browser, what an answer says that is an error; for a program that answer."""
+    if not wanted(asked) or asked.request.scope["path"].startswith(_FOR_PROGRAMS):
+        return answer
+    page = render(asked, "failed.html", status=answer.status_code, said=error)
+    page.status_code = answer.status_code
+    page.headers.update({name: value for name, value in answer.headers.items() if name in _KEPT})
+    return page
+
+
+def wanted(call: Call | Asked) -> bool:
     """Whether a person's browser asks, not a program: HTML is wanted, and before JSON (RFC 9110, 12.5.1)."""
     html = json = (0.0, 0)
     for at, said in enumerate(call.request.headers.get("accept", "").lower().split(",")):
@@ -70,7 +94,7 @@ def wanted(call: Call) -> bool:
     return html[0] > 0 and html > json
 
 
-def render(call: Call, template: str, **values: Any) -> Response:
+def render(call: Call | Asked, template: str, **values: Any) -> Response:
     """A page; its `url` and `host` are how the registry is reached."""
     known = {"url": url(call), "host": host(call), "releases": ENVOYS}
     signs_in = bool(call.services.door.federation.sign_in)
@@ -78,12 +102,12 @@ def render(call: Call, template: str, **values: Any) -> Response:
     return HTMLResponse(page, headers=_HEADERS)
 
 
-def url(call: Call) -> str:
+def url(call: Call | Asked) -> str:
     """How the registry is reached; where nobody said it, with a word to be replaced."""
     return known_url(call) or f"http://{_UNKNOWN_HOST}"
 
 
-def known_url(call: Call) -> str:
+def known_url(call: Call | Asked) -> str:
     """How the registry is reached: as the settings say, else as the request does; "" for what is no host."""
     if call.services.public_url:
         return call.services.public_url
@@ -94,7 +118,7 @@ def known_url(call: Call) -> str:
     return f"{call.request.scope['scheme']}://{host}"
 
 
-def host(call: Call) -> str:
+def host(call: Call | Asked) -> str:
     """The registry's `HOST[:PORT]`, as references to its images have it."""
     return url(call).partition("://")[2]
 

@@ -44,7 +44,7 @@ def stored(folder: Path) -> list[Digest]:
 def rule(tmp_path: Path) -> Path:
     """Settings with a rule, for the storage beside them."""
     path = tmp_path / "settings.yaml"
-    path.write_text(f"storage: {{url: {tmp_path / 'data'}}}\n{RULE}")
+    path.write_text(f"storage: {{url: {tmp_path / 'data'}}}\naudit: {{file: {tmp_path / 'audit'}}}\n{RULE}")
     return path
 
 
@@ -106,6 +106,10 @@ def test_what_went_comes_back(sidecargo: Runner, tmp_path: Path, rule: Path) -> 
     ran = sidecargo("gc", "--restore", "team/wasm:ci-9", "--config", rule)
     assert (ran.code, ran.out) == (1, "")
     assert ran.err.startswith("error: the trash has no tag 'ci-9' of team/wasm.")
+    records = [json.loads(line) for line in (tmp_path / "audit").read_text().splitlines()]
+    assert [(one["event"], one["verdict"], one["digest"]) for one in records] == [
+        ("delete", "undone", str(digest)) for digest in digests[:2]
+    ]
 
 
 def test_what_cannot_come_back_whole(sidecargo: Runner, tmp_path: Path, rule: Path) -> None:

@@ -231,9 +231,8 @@ def test_pages_of_repositories(registry: Registry) -> None:
 
 
 def test_a_repository_that_is_not_here(registry: Registry) -> None:
-    for fields in ({}, HTML):
-        answer = registry.get(f"/plugins/{registry.name}", fields)
-        assert (answer.status, answer.code) == (404, "NAME_UNKNOWN")
+    answer = registry.get(f"/plugins/{registry.name}")
+    assert (answer.status, answer.code) == (404, "NAME_UNKNOWN")
 
 
 def test_what_was_refused_is_text(registry: Registry) -> None:
@@ -338,3 +337,31 @@ def test_the_start_page_names_the_registry_as_the_settings_do(
     assert not re.search("evil|http://|allow-http", text)
     report = Page(registry.get(f"/plugins/{registry.name}:v1", {**HTML, "Host": "evil.example"})).text
     assert f"oci://plugins.example.com/{registry.name}@{B.digest}" in report
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "message", "fix"),
+    [
+        ("/plugins/none/here", 404, "there is no repository none/here.", ""),
+        ("/plugins/team/<b>", 400, "", ""),
+        ("/login", 404, "nobody signs in here by a browser.", "Log in with docker login."),
+    ],
+    ids=["no repository", "no name", "no page"],
+)
+def test_what_fails_is_a_page_for_people_and_json_for_programs(
+    registry: Registry, path: str, status: int, message: str, fix: str
+) -> None:
+    answer = registry.get(path, HTML)
+    assert (answer.status, answer["content-type"]) == (status, "text/html; charset=utf-8")
+    assert "default-src 'none'" in answer["content-security-policy"]
+    assert message in answer.body.decode() and fix in answer.body.decode()
+    assert b"<b>" not in answer.body
+    assert len(answer.all("x-request-id")) == 1
+    told = registry.get(path, {"Accept": "*/*"})
+    assert (told.status, told["content-type"]) == (status, "application/json")
+
+
+@pytest.mark.parametrize("path", ["/v2/none/here/tags/list", "/token"])
+def test_what_programs_ask_for_is_never_a_page(registry: Registry, path: str) -> None:
+    answer = registry.get(path, HTML)
+    assert (answer.status, answer["content-type"]) == (404, "application/json")
