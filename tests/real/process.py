@@ -28,9 +28,12 @@ def free_port() -> int:
 
 
 def environment(**changes: str) -> dict[str, str]:
-    """This process's environment without settings of Sidecargo's, and with `changes`."""
-    kept = {key: value for key, value in os.environ.items() if not key.startswith("SIDECARGO_")}
-    return kept | changes
+    """This process's environment without settings of Sidecargo's, and with `changes`.
+
+    What is compiled is kept: servers are started very often.
+    """
+    left_out = ("SIDECARGO_", "PYTHONDONTWRITEBYTECODE")
+    return {key: value for key, value in os.environ.items() if not key.startswith(left_out)} | changes
 
 
 @dataclass(frozen=True, slots=True)
