@@ -6,6 +6,7 @@ It knows the authority by the policy, or by its server's environment.
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -26,7 +27,7 @@ from tests.real.private import (
     URLS,
     Private,
 )
-from tests.real.proxied import marked
+from tests.real.proxied import marked, plain
 from tests.registry.certificates import Authority
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
@@ -179,6 +180,24 @@ def test_a_policy_that_does_not_name_the_authority(trusting: Trusting, registry:
         trusting.refuses(f"oci://{registry.host}/team/unnamed@", UNTRUSTED)
     else:
         trusting.loads()
+
+
+def test_an_authority_in_a_secret(trusting: Trusting, registry: Private, authority: Authority) -> None:
+    policy = printed(registry, registry.push("team/secretly"), *PULLING, "--ca", "authority")
+    metadata = {"name": "authority", "namespace": NAMESPACE}
+    data = {"ca.crt": base64.b64encode(authority.root.read_bytes()).decode()}
+    ca = json.dumps({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": data})
+    trusting.apply(policy, registry.login(ROBOT), ca)
+    trusting.loads()
+
+
+def test_fail_open(trusting: Trusting, registry: Private) -> None:
+    flags = (*PULLING, "--fail-strategy", "FAIL_OPEN")
+    policy = trusting.printed(registry, registry.push("team/open"), *flags)
+    trusting.apply(policy, LOGINS["wrong"].made(registry))
+    told = (f"oci://{registry.host}/team/open@", LOGINS["wrong"].told)
+    trusting.gateway.until_refused(plain, *told)
+    assert not trusting.gateway.has_said("setting 500 direct response", "team-open")
 
 
 def test_a_url_that_needs_no_login(trusting: Trusting, registry: Private) -> None:
