@@ -14,6 +14,7 @@ from tests.real.dockerd import Docker
 from tests.real.envoy import Envoy
 from tests.real.published import Published
 from tests.real.tools import require
+from tests.registry.certificates import Authority
 
 
 @pytest.fixture(scope="session")
@@ -46,6 +47,12 @@ def plugins(docker: Docker, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         yield pushed
     finally:
         pushed.server.stop()
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    """Whose certificates meshes are told to trust."""
+    return Authority(tmp_path_factory.mktemp("authority"))
 
 
 @pytest.fixture(name="envoy")

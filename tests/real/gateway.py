@@ -17,9 +17,11 @@ import json
 import socket
 import tempfile
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from string import Template
+from types import MappingProxyType
 from typing import IO
 
 from tests.real import envoy
@@ -27,10 +29,13 @@ from tests.real.apart import apart, hosts
 from tests.real.process import Process, environment, free_port, succeed
 from tests.real.proxied import Proxied, plain
 from tests.real.tools import require
+from tests.real.web import Answer
 
 NAMESPACE = "default"
 GATEWAY = "gateway"
 """The name of the Gateway, for a policy's target."""
+PLACE = ("--namespace", NAMESPACE, "--target", f"Gateway/{GATEWAY}")
+"""What makes `sidecargo yaml` print a policy for the gateway."""
 
 # And 8081 for its health, which it can do without.
 _PORTS = {18000: "configuration", 18002: "modules", 19003: "readiness"}
@@ -112,8 +117,13 @@ class Gateway(Proxied):
             self.lock.close()
 
 
-def start(folder: Path, upstream: int) -> Gateway:
-    """Start a gateway that sends requests on to the port `upstream`, and wait until it does."""
+def start(
+    folder: Path, upstream: int, *, names: Mapping[str, str] = MappingProxyType({}), **server: str
+) -> Gateway:
+    """Start a gateway that sends requests on to the port `upstream`, and wait until it does.
+
+    `names` are hosts that the server knows, and their addresses. `server` is what it gets in its environment.
+    """
     binary = require("envoy-gateway")
     resources, home = folder / "resources", folder / "home"
     installed = home / "data" / "envoy-versions" / envoy.RELEASE / "bin"
@@ -125,14 +135,16 @@ def start(folder: Path, upstream: int) -> Gateway:
     (resources / "route.yaml").write_text(_route(home / "config" / "certs" / "envoy", port, upstream))
     settings = folder / "envoy-gateway.json"
     settings.write_text(json.dumps(_settings(resources, home), indent=1))
-    mounts = hosts(folder, {_NAME: "127.0.0.1"}) | {_CERTIFICATES: home / "config/certs/envoy-gateway"}
+    mounts = hosts(folder, {_NAME: "127.0.0.1", **names}) | {
+        _CERTIFICATES: home / "config/certs/envoy-gateway"
+    }
     lock = _alone()
     try:
         process = Process(
             apart([binary, "server", "--config-path", settings], mounts, folder=folder),
             log=folder / "envoy-gateway.log",
             folder=folder,
-            env=_environment(home),
+            env=_environment(home) | server,
         )
     except BaseException:
         lock.close()
@@ -144,6 +156,11 @@ def start(folder: Path, upstream: int) -> Gateway:
         gateway.stop()
         raise
     return gateway
+
+
+def broken(answer: Answer) -> bool:
+    """What a route answers whose plugin the server could not get."""
+    return answer.status == 500
 
 
 def _environment(home: Path) -> dict[str, str]:

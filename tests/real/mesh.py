@@ -5,6 +5,7 @@ istiod       Istio's discovery server with Istio's own translation and validatio
 pilot-agent  of the same release of Istio: it fetches the modules, and starts and configures Envoy
 Envoy        the release of `envoy.RELEASE`
 
+Istiod and the agent know each other by certificates: to others istiod gives no Secrets.
 The gateway is istio-system's `istio: ingressgateway`, as in a fresh installation. Every port is a free one,
 on loopback but for that of the agent's status. The agent keeps modules under /var/lib/istio/data, where it
 sees a folder of the test (`apart.py`).
@@ -14,21 +15,32 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from string import Template
+from types import MappingProxyType
 
-from tests.real.apart import apart
+from tests.real.apart import apart, hosts
 from tests.real.process import Process, Word, environment, free_port, succeed
 from tests.real.proxied import Proxied, plain
 from tests.real.tools import ROOT, missing, require
-from tests.real.web import answers, request
+from tests.real.web import Answer, answers, request
+from tests.registry.certificates import Authority, Files
 
 NAMESPACE = "istio-system"
 GATEWAY = {"istio": "ingressgateway"}
 """The labels of the gateway, for a resource's selector."""
+PLACE = (
+    "--namespace",
+    NAMESPACE,
+    *(word for label in GATEWAY.items() for word in ("--selector", "=".join(label))),
+)
+"""What makes `sidecargo yaml` print a resource for the gateway."""
 MODULES = Path("/var/lib/istio/data")
 """Where the agent keeps modules."""
+
+_ACCOUNT = "gateway"
 
 # Filters that only Istio's own build of Envoy has.
 _STOCK_ENVOY = {"PILOT_ENABLE_METADATA_EXCHANGE": "false", "PILOT_ENABLE_ALPN_FILTER": "false"}
@@ -86,16 +98,23 @@ class Mesh(Proxied):
         self.until(plain, "answer without a plugin")
 
 
-def start(folder: Path, upstream: int, **agent: str) -> Mesh:
+def start(
+    folder: Path, upstream: int, *, names: Mapping[str, str] = MappingProxyType({}), **agent: str
+) -> Mesh:
     """Start a mesh whose gateway sends requests on to the port `upstream`, and wait until it does.
 
-    `agent` is what the agent gets in its environment: WASM_INSECURE_REGISTRIES, SSL_CERT_FILE…
+    `names` are hosts that the agent knows, and their addresses. `agent` is what it gets in its environment:
+    WASM_INSECURE_REGISTRIES, SSL_CERT_FILE…
     """
     istiod_binary, agent_binary, envoy_binary = require("istiod"), require("pilot-agent"), require("envoy")
     (folder / "modules").mkdir(parents=True)
+    authority = Authority(folder)
+    own = authority.make("istiod")
+    workload = authority.make("workload", also=[f"spiffe://cluster.local/ns/{NAMESPACE}/sa/{_ACCOUNT}"])
     discovery, control, port = f"127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}", free_port()
+    mutual: list[Word] = ["-root", authority.root, "-certificate", own.certificate, "-key", own.key]
     istiod = Process(
-        [istiod_binary, "-discovery", discovery, "-control", control],
+        [istiod_binary, "-discovery", discovery, "-control", control, *mutual],
         log=folder / "istiod.log",
         folder=folder,
         env=environment(**_STOCK_ENVOY),
@@ -103,10 +122,10 @@ def start(folder: Path, upstream: int, **agent: str) -> Mesh:
     istiod.wait_until(lambda: answers(f"http://{control}/resources"))
     try:
         proxy = Process(
-            _agent(folder, agent_binary),
+            _agent(folder, agent_binary, names),
             log=folder / "agent.log",
             folder=folder,
-            env=_environment(folder, envoy_binary, discovery) | agent,
+            env=_environment(folder, envoy_binary, discovery, authority.root, workload) | agent,
         )
     except BaseException:
         istiod.stop()
@@ -121,15 +140,25 @@ def start(folder: Path, upstream: int, **agent: str) -> Mesh:
     return mesh
 
 
-def _agent(folder: Path, binary: Path) -> list[Word]:
+def denied(answer: Answer) -> bool:
+    """What the agent's deny-all filter answers in place of a plugin that it could not get."""
+    return (answer.status, answer.body) == (403, b"RBAC: access denied")
+
+
+def _agent(folder: Path, binary: Path, names: Mapping[str, str]) -> list[Word]:
     command: list[Word] = [binary, "proxy", "router", "--domain", f"{NAMESPACE}.svc.cluster.local"]
-    return apart(command, {MODULES: folder / "modules"}, folder=folder)
+    return apart(command, {MODULES: folder / "modules"} | hosts(folder, names), folder=folder)
 
 
-def _environment(folder: Path, envoy: Path, discovery: str) -> dict[str, str]:
+def _environment(folder: Path, envoy: Path, discovery: str, root: Path, workload: Files) -> dict[str, str]:
+    certificates = {
+        "ISTIO_META_TLS_CLIENT_ROOT_CERT": root,
+        "ISTIO_META_TLS_CLIENT_CERT_CHAIN": workload.certificate,
+        "ISTIO_META_TLS_CLIENT_KEY": workload.key,
+    }
     settings = {
         "discoveryAddress": discovery,
-        "controlPlaneAuthPolicy": "NONE",
+        "proxyMetadata": {name: str(file) for name, file in certificates.items()},
         "binaryPath": str(envoy),
         "configPath": str(folder / "proxy"),
         "proxyAdminPort": free_port(),
@@ -141,10 +170,10 @@ def _environment(folder: Path, envoy: Path, discovery: str) -> dict[str, str]:
         POD_NAME="gateway",
         POD_NAMESPACE=NAMESPACE,
         INSTANCE_IP="127.0.0.1",
-        SERVICE_ACCOUNT="gateway",
+        SERVICE_ACCOUNT=_ACCOUNT,
         ISTIO_METAJSON_LABELS=json.dumps(GATEWAY),
         ISTIO_META_CLUSTER_ID="Kubernetes",
-        FILE_MOUNTED_CERTS="true",  # of which there are none: nothing here speaks TLS
+        FILE_MOUNTED_CERTS="true",
         ISTIO_BOOTSTRAP=str(_bootstrap()),
         ENVOY_STATUS_PORT=str(free_port()),
         ENVOY_PROMETHEUS_PORT=str(free_port()),

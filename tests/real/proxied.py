@@ -41,6 +41,10 @@ class Proxied:
             time.sleep(0.05)
         raise AssertionError(f"no {wanted} within {seconds:g} s, but {got}\n{self.logs()}")
 
+    def until_refused(self, seen: Seen, *words: str) -> None:
+        """Wait until one of the programs has said why, all `words` in one line, and an answer is `seen`."""
+        self.until(lambda answer: self.has_said(*words) and seen(answer), f"refusal with {words}")
+
     def until_ended(self, *, seconds: float = 120) -> None:
         """Wait until one of the programs has ended by itself."""
         deadline = time.monotonic() + seconds
@@ -48,9 +52,14 @@ class Proxied:
             assert time.monotonic() < deadline, f"none has ended within {seconds:g} s\n{self.logs()}"
             time.sleep(0.05)
 
-    def has_said(self, words: str) -> bool:
-        """Whether one of the programs has said something until now."""
-        return any(words in process.log.read_text(errors="replace") for process in self.processes)
+    def has_said(self, *words: str) -> bool:
+        """Whether one of the programs has said all of this in one line until now."""
+        return self.times_said(*words) > 0
+
+    def times_said(self, *words: str) -> int:
+        """How many lines have all of this."""
+        logs = (process.log.read_text(errors="replace") for process in self.processes)
+        return sum(all(word in line for word in words) for log in logs for line in log.splitlines())
 
     def logs(self) -> str:
         """The end of what each program said."""

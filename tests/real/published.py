@@ -22,7 +22,6 @@ from tests.registry.wasm import plugins as wasm
 GOOD = "FROM scratch\nCOPY main.wasm ./plugin.wasm\n"
 WITHOUT_PLUGIN = "FROM scratch\nCOPY main.wasm ./main.wasm\n"
 
-# What the plugin of `plugin/main.go` does, in a module that an Envoy compiles at once.
 _MARKS = """
 (data (i32.const 16) "x-custom-headercustom-value")
 (func (export "proxy_on_context_create") (param i32 i32))
@@ -82,6 +81,11 @@ def publish(folder: Path, docker: Docker) -> Published:
         raise
 
 
+def marking() -> bytes:
+    """A module that does what the plugin of `plugin/main.go` does, and that an Envoy compiles at once."""
+    return wasm.plugin(_MARKS, imports=_ADD)
+
+
 def printed(kind: str, plugin: Plugin, *flags: str) -> str:
     """What `sidecargo yaml KIND REF FLAGS` prints."""
     command = [sys.executable, "-m", "registry", "yaml", kind, plugin.reference, *flags]
@@ -124,7 +128,7 @@ class _Pushing:
 
     def index(self, repository: str) -> Plugin:
         reference = f"{self.host}/{repository}:v1"
-        packed = images.layer("plugin.wasm", wasm.plugin(_MARKS, imports=_ADD))
+        packed = images.layer("plugin.wasm", marking())
         index, image = images.index_layout(self.folder / "index", packed)
         succeed(require("crane"), "push", self.folder / "index", reference)
         assert succeed(require("crane"), "digest", reference).out.strip() == index

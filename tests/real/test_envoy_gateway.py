@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.real import gateway, published
-from tests.real.gateway import GATEWAY, NAMESPACE, Gateway
+from tests.real.gateway import PLACE, Gateway, broken
 from tests.real.proxied import Seen, marked
 from tests.real.published import Published
 from tests.real.web import Answer
@@ -15,7 +15,6 @@ from tests.real.web import Answer
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 
 KIND = "envoyextensionpolicy"
-PLACE = ("--namespace", NAMESPACE, "--target", f"Gateway/{GATEWAY}")
 
 
 @pytest.fixture(scope="module")
@@ -30,11 +29,6 @@ def _envoy_gateway(running: Gateway) -> Gateway:
     """The gateway, in which no plugin runs."""
     running.clear()
     return running
-
-
-def broken(answer: Answer) -> bool:
-    """What a route answers whose plugin the server could not get."""
-    return answer.status == 500
 
 
 def failing(answer: Answer) -> bool:

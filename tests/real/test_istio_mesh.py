@@ -7,18 +7,12 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tests.real import mesh, published
-from tests.real.mesh import GATEWAY, NAMESPACE, Mesh
+from tests.real.mesh import PLACE, Mesh, denied
 from tests.real.proxied import Seen, marked
 from tests.real.published import Published
 from tests.real.web import Answer
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
-
-PLACE = (
-    "--namespace",
-    NAMESPACE,
-    *(word for label in GATEWAY.items() for word in ("--selector", "=".join(label))),
-)
 
 
 @pytest.fixture(scope="module")
@@ -48,11 +42,6 @@ def _istio(running: Mesh) -> Mesh:
     """The mesh that the tests share, in which no plugin runs."""
     running.clear()
     return running
-
-
-def denied(answer: Answer) -> bool:
-    """What the agent's deny-all filter answers in place of a plugin that it could not get."""
-    return (answer.status, answer.body) == (403, b"RBAC: access denied")
 
 
 def failing(answer: Answer) -> bool:

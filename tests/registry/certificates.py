@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import ipaddress
 import ssl
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,15 +43,21 @@ class Authority:
         self.root = folder / "root.pem"
         self.root.write_bytes(_pem(root.sign(self._key, hashes.SHA256())))
 
-    def make(self, name: str, *, begins: float = -1.0, ends: float = 9.0) -> Files:
-        """A certificate that is good from and until so many days from now; its serial is the next number."""
+    def make(self, name: str, *, begins: float = -1.0, ends: float = 9.0, also: Sequence[str] = ()) -> Files:
+        """A certificate that is good from and until so many days from now; its serial is the next number.
+
+        It is for the hosts and URIs of `also`, too.
+        """
         key = ec.generate_private_key(ec.SECP256R1())
         now = datetime.datetime.now(datetime.UTC)
         built = self._builder(
             _named(name), now + datetime.timedelta(days=begins), now + datetime.timedelta(days=ends)
         )
-        hosts = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
-        built = built.public_key(key.public_key()).add_extension(x509.SubjectAlternativeName(hosts), False)
+        names = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
+        names += [
+            x509.UniformResourceIdentifier(name) if "://" in name else x509.DNSName(name) for name in also
+        ]
+        built = built.public_key(key.public_key()).add_extension(x509.SubjectAlternativeName(names), False)
         files = Files(self._folder / f"{name}.crt", self._folder / f"{name}.key")
         files.certificate.write_bytes(_pem(built.sign(self._key, hashes.SHA256())))
         files.key.write_bytes(
