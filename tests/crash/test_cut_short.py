@@ -43,24 +43,24 @@ async def contents(root: Path) -> AsyncIterator[str]:
     ids=["nothing", "half", "all but one"],
 )
 async def test_no_answer_is_cut_short(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, left: Callable[[int], int]
+    in_memory: Path, monkeypatch: pytest.MonkeyPatch, left: Callable[[int], int]
 ) -> None:
     monkeypatch.setattr(os, "fsync", lambda _: None)
-    served = await serve(tmp_path)
+    served = await serve(in_memory)
     for step in STORY:
         assert (await step.do(served)).ok, step
     whole: dict[str, Reply] = {}
-    async for path in contents(tmp_path):
+    async for path in contents(in_memory):
         reply = await served.ask("GET", path)
         if reply.status != 404:  # a module of what is no plugin
             assert reply.ok and is_what_it_says(reply), path
             whole[path] = reply
     missed = 0
-    for key, data in sorted(objects(DiskDriver(tmp_path)).items()):
+    for key, data in sorted(objects(DiskDriver(in_memory)).items()):
         if not key.startswith(KEPT) or not data:
             continue
-        (tmp_path / key).write_bytes(data[: left(len(data))])
-        served = await serve(tmp_path)  # one that remembers nothing
+        (in_memory / key).write_bytes(data[: left(len(data))])
+        served = await serve(in_memory)  # one that remembers nothing
         for path, before in whole.items():
             reply = await served.ask("GET", path)
             if reply.ok:
@@ -69,9 +69,9 @@ async def test_no_answer_is_cut_short(
                 missed += 1
                 assert reply.status == 503 or not reply.whole, (key, path, reply)
         await served.settle()
-        (tmp_path / key).write_bytes(data)
+        (in_memory / key).write_bytes(data)
     assert missed > len(REPOSITORIES)
-    served = await serve(tmp_path)
+    served = await serve(in_memory)
     for path, before in whole.items():
         assert (await served.ask("GET", path)).body == before.body
 

@@ -109,9 +109,10 @@ class Stages:
 
 
 @pytest.fixture(scope="module")
-def stages(tmp_path_factory: pytest.TempPathFactory) -> Stages:
+def stages(memory: Path) -> Stages:
     """The store before each step."""
-    folder = tmp_path_factory.mktemp("stages")
+    folder = memory / "stages"
+    folder.mkdir()
     key = folder / "key"
     key.write_bytes(keys.new_key().private_pem)
     found = Stages({}, key)
@@ -161,13 +162,13 @@ def open_files() -> list[str]:
 @pytest.mark.parametrize("fault", FAULTS, ids=str)
 @pytest.mark.parametrize("step", STORY, ids=str)
 async def test_a_push_or_a_delete(
-    stages: Stages, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: Step, fault: Fault
+    stages: Stages, in_memory: Path, monkeypatch: pytest.MonkeyPatch, step: Step, fault: Fault
 ) -> None:
     """It is refused with a clear 503 or 507, or is whole; what was there stays; the same again succeeds."""
     monkeypatch.setattr(os, "fsync", lambda _: None)
     stage, told = stages.all[step.name], 0
     for healthy in range(1000):
-        root = tmp_path / "store"
+        root = in_memory / "store"
         shutil.copytree(stage.folder, root)
         served, failing = await serve(root, stages.key), Failing(fault, healthy)
         with calls.seen(root, failing):
@@ -195,12 +196,12 @@ async def test_a_push_or_a_delete(
         shutil.rmtree(root)
     else:
         raise AssertionError("the step has no end")
-    assert reply.ok and await seen(tmp_path / "store", stages.public) == stage.after
+    assert reply.ok and await seen(in_memory / "store", stages.public) == stage.after
     assert told > 0 or not fault.status or not failing.met
 
 
 @pytest.mark.parametrize("step", PULLS, ids=str)
-async def test_a_pull(stages: Stages, tmp_path: Path, step: Step) -> None:
+async def test_a_pull(stages: Stages, step: Step) -> None:
     """It is answered as ever, with a clear 503, or is cut short; never with other bytes."""
     stage = stages.all[step.name]
     answer = await step.do(await serve(stage.folder, stages.key))

@@ -41,10 +41,10 @@ class Moment:
 
 @pytest.mark.slow
 async def test_of_what_was_acknowledged_nothing_is_lost(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    in_memory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """From the first start of a store on: the folder that it is in is all that is there before."""
-    disk, recording, moments = tmp_path / "disk", Recording(), [Moment("nothing", 0, {})]
+    disk, recording, moments = in_memory / "disk", Recording(), [Moment("nothing", 0, {})]
     disk.mkdir()
     root = disk / "store"
     with calls.seen(disk, recording):
@@ -71,7 +71,7 @@ async def test_of_what_was_acknowledged_nothing_is_lost(
                 met.add(state)
                 tried += 1
                 try:
-                    await look(tmp_path / "left", tree, key, earlier, after)
+                    await look(in_memory / "left", tree, key, earlier, after)
                 except Exception as error:
                     raise AssertionError(
                         f"{after.step}: after {end - before.end} of {after.end - before.end} changes, "
@@ -137,9 +137,9 @@ DRIVER: dict[str, Doing] = {
 
 
 @pytest.mark.parametrize("do", DRIVER.values(), ids=DRIVER)
-async def test_a_call_of_the_driver(tmp_path: Path, do: Doing) -> None:
+async def test_a_call_of_the_driver(in_memory: Path, do: Doing) -> None:
     """Before it returns, each object is as it was or as it will be; then it is as it will be."""
-    root, recording = tmp_path / "store", Recording()
+    root, recording = in_memory / "store", Recording()
     root.mkdir()
     with calls.seen(root, recording):
         driver = DiskDriver(root)
@@ -174,9 +174,9 @@ def objects(tree: Tree) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("write", ["put", "create", "create what is there", "put_stream"])
-async def test_a_folder_that_another_writer_has_not_synced_yet(tmp_path: Path, write: str) -> None:
+async def test_a_folder_that_another_writer_has_not_synced_yet(in_memory: Path, write: str) -> None:
     """One writer makes folders and comes to the first sync of them; another one puts an object there."""
-    root, recording = tmp_path / "store", Recording()
+    root, recording = in_memory / "store", Recording()
     root.mkdir()
     waits, goes_on = threading.Event(), threading.Event()
     first: list[int] = []
