@@ -20,7 +20,6 @@ from registry import choke, chores, issuers, keyring, logs, metrics, storages, w
 from registry.access.capabilities import Capabilities
 from registry.access.proxies import Proxies
 from registry.access.seal import Seal
-from registry.access.tokens import Tokens
 from registry.api import errors
 from registry.api.bodies import Bodies
 from registry.api.call import Services
@@ -245,6 +244,9 @@ def _door(settings: Settings, seen: Audiences, root: Path | None, audit: Audit =
         ) from None
     tokens = None
     if access.tokens.is_on:
+        # Here: a server that gives no tokens needs none of it.
+        from registry.access.tokens import Tokens  # noqa: PLC0415
+
         key = keyring.token_key(access.tokens.key, root)
         lifetime = access.tokens.lifetime.total_seconds()
         tokens = Tokens(key, known_url(settings), known_as(settings), lifetime)

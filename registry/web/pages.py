@@ -5,15 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable, Sequence
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from registry.api.call import MAX_PAGE, Call
 from registry.releases import ENVOYS
 from registry.verdict import PLACEHOLDER
 from storage.driver import Page
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 _COSIGN = re.compile(r"sha256-[0-9a-f]{64}\.(?:sig|att|sbom)")
 _HOST = re.compile(
@@ -126,6 +128,9 @@ async def _page(call: Call, listing: Callable[..., Awaitable[Page]]) -> tuple[Pa
 
 @cache
 def _templates() -> Environment:
+    # Here: a server that shows nobody a page needs none of it.
+    from jinja2 import Environment, PackageLoader, StrictUndefined  # noqa: PLC0415
+
     return Environment(
         loader=PackageLoader("registry.web"),
         autoescape=True,
