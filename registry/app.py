@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
 import socket
 import sys
 import tempfile
@@ -17,11 +16,10 @@ from urllib.parse import urlsplit
 
 from starlette.applications import Starlette
 
-from registry import choke, chores, issuers, keyring, logs, storages, warnings, workers
+from registry import choke, chores, issuers, keyring, logs, metrics, storages, warnings, workers
 from registry.access.capabilities import Capabilities
 from registry.access.proxies import Proxies
 from registry.access.seal import Seal
-from registry.access.tokens import Tokens
 from registry.api import errors
 from registry.api.bodies import Bodies
 from registry.api.call import Services
@@ -39,7 +37,7 @@ from registry.login.challenges import Challenges
 from registry.login.door import Door
 from registry.login.origins import Origins
 from registry.login.userfile import UserFile
-from registry.metrics import SHARED_FOLDER, Metrics
+from registry.metrics import Metrics
 from registry.publish.examiner import Examiner
 from registry.publish.foresight import Foresight
 from registry.publish.inspectors import Inspectors
@@ -88,7 +86,7 @@ def serve(settings: Settings) -> int:
     beside = root / "temp" if root else None
     with tempfile.TemporaryDirectory(prefix="metrics-", dir=beside) as counts:
         if settings.server.workers > 1:
-            os.environ[SHARED_FOLDER] = counts
+            metrics.share(counts)
         workers.run(workers.Worker(wire, settings, settings.server.workers), listeners)
     return 0
 
@@ -100,7 +98,7 @@ def wire(settings: Settings, supervisor: int | None = None) -> Wired:
     store = _store(settings, place.driver, place.quotas)
     ring = keyring.ring(settings.signing, place.folder)
     cache = HotCache(settings.storage.cache.memory)
-    metrics = Metrics(cache, place.remembered)
+    counts = Metrics(cache, place.remembered)
     temp = place.temp
     inspectors, ahead = Inspectors(temp), Inspectors(temp, ahead=True)
     signer = Signer(ring, known_as(settings), bundles=settings.signing.bundles)
@@ -122,7 +120,7 @@ def wire(settings: Settings, supervisor: int | None = None) -> Wired:
         examiner=examiner,
         answers=_HotAnswers(cache, place.peek),
         flights=Flights(),
-        metrics=metrics,
+        metrics=counts,
         bodies=Bodies(settings.limits.manifest),
         ring=ring,
         public_url=settings.server.public_url or "",
@@ -138,16 +136,16 @@ def wire(settings: Settings, supervisor: int | None = None) -> Wired:
     age = settings.timeouts.uploads.total_seconds()
     beside = [
         Chore(min(_SWEEP_EVERY, age), partial(chores.sweep, store, age)),
-        Chore(_COUNT_EVERY, partial(chores.count, metrics)),
-        chores.collecting(settings, place.driver, place.temp, metrics.collections),
-        *chores.accounting(place.quotas, settings.gc.interval.total_seconds(), metrics.quotas),
+        Chore(_COUNT_EVERY, partial(chores.count, counts)),
+        chores.collecting(settings, place.driver, place.temp, counts.collections),
+        *chores.accounting(place.quotas, settings.gc.interval.total_seconds(), counts.quotas),
         chores.keeping(pulled, store),
-        chores.announcing(place.driver, settings.access.known_robots, metrics.endings),
+        chores.announcing(place.driver, settings.access.known_robots, counts.endings),
     ]
     if supervisor is not None:
         beside.append(Chore(_COUNT_EVERY, partial(workers.leave_with, supervisor)))
     if certificate is not None:
-        beside.append(Chore(_LOOK_EVERY, partial(chores.renew, certificate, metrics.endings)))
+        beside.append(Chore(_LOOK_EVERY, partial(chores.renew, certificate, counts.endings)))
     to_close = (
         partial(chores.keep_last, pulled, store),
         publisher.close,
@@ -246,6 +244,9 @@ def _door(settings: Settings, seen: Audiences, root: Path | None, audit: Audit =
         ) from None
     tokens = None
     if access.tokens.is_on:
+        # Here: a server that gives no tokens needs none of it.
+        from registry.access.tokens import Tokens  # noqa: PLC0415
+
         key = keyring.token_key(access.tokens.key, root)
         lifetime = access.tokens.lifetime.total_seconds()
         tokens = Tokens(key, known_url(settings), known_as(settings), lifetime)

@@ -13,8 +13,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from cryptography import x509
-
 from registry.access import expiry
 from registry.access.expiry import Ending
 from storage.errors import Unusable
@@ -41,6 +39,9 @@ class Pair:
 
 def read(certificate: Path, key: Path) -> Pair:
     """The pair in two PEM files; raises CertificateInvalid."""
+    # Here: a server without TLS needs none of it.
+    from cryptography import x509  # noqa: PLC0415
+
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_ciphers(_CIPHERS)

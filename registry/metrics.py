@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping
 from typing import Literal
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest, values
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from registry.hot.cache import HotCache
@@ -15,9 +15,16 @@ from storage.gc.job import Collected
 from storage.remembered import Remembered
 
 SHARED_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
-"""The variable that names the folder where workers share their counts; read when the client is imported."""
+"""The variable that names the folder where workers share their counts."""
 
 _LAST: Literal["livemostrecent"] = "livemostrecent"
+
+
+def share(folder: str) -> None:
+    """Have the processes that are forked from here share their counts in a folder."""
+    os.environ[SHARED_FOLDER] = folder
+    # The client looked for the folder when it was imported.
+    values.ValueClass = values.get_value_class()  # type: ignore[no-untyped-call]
 
 
 class Metrics:

@@ -1,4 +1,4 @@
-"""Processes that serve: one here, or several under uvicorn's supervisor, each on a socket of its own."""
+"""Processes that serve: one here, or several under a supervisor, each on a socket of its own."""
 
 from __future__ import annotations
 
@@ -21,10 +21,9 @@ from typing import Any
 import uvicorn
 from starlette.applications import Starlette
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-from uvicorn.supervisors import Multiprocess
-from uvicorn.supervisors.multiprocess import Process
 
 from registry import heap
+from registry.supervisor import Supervisor
 
 THREADS = 32
 """Threads of a process that wait for the disk."""
@@ -69,7 +68,7 @@ Wire = Callable[[Any, int | None], Wired]
 
 
 class Worker(uvicorn.Config):
-    """What a process needs to serve; it crosses to a new process, and is wired only there."""
+    """What a process needs to serve; it is wired only in the one that serves."""
 
     def __init__(self, wire: Wire, settings: Any, workers: int) -> None:
         super().__init__(
@@ -146,7 +145,7 @@ def most_connections() -> int:
 def run(worker: Worker, listeners: Sequence[socket.socket]) -> None:
     """Serve on bound sockets, one a worker, until SIGTERM or SIGINT; then finish what is under way."""
     if len(listeners) > 1:
-        _Supervisor(worker, listeners).run()
+        Supervisor(worker, listeners).run()
         return
     # uvicorn raises the signal again when it has finished; that must not end the process with it.
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -171,47 +170,6 @@ def _leave() -> None:
     """End the process as it is: what was acknowledged is stored, and nothing else was promised."""
     _log.warning("left after %d s: calls to the store have not ended", GRACE_SECONDS)
     os._exit(0)
-
-
-def _hear_of_its_death(process: Process) -> None:
-    """Leave it its end of the pipe: the death of one that is asked how it is is heard at once then."""
-    process.child_conn.close()
-
-
-class _Supervisor(Multiprocess):
-    """uvicorn's, with a socket for each worker; what waits at that of a dead one waits for the next."""
-
-    def __init__(self, worker: Worker, listeners: Sequence[socket.socket]) -> None:
-        super().__init__(worker, [*listeners])
-        self._listeners = listeners
-
-    def init_processes(self) -> None:
-        for listener in self._listeners:
-            process = Process(self.config, [listener])
-            process.start()
-            _hear_of_its_death(process)
-            self.processes.append(process)
-
-    def keep_subprocess_alive(self) -> None:
-        self._one_by_one(super().keep_subprocess_alive)
-
-    def restart_all(self) -> None:
-        self._one_by_one(super().restart_all)
-
-    def _one_by_one(self, work: Callable[[], None]) -> None:
-        processes = self.processes
-        for at, listener in enumerate(self._listeners):
-            self.processes, self.sockets = [processes[at]], [listener]
-            work()
-            processes[at] = self.processes[0]
-            _hear_of_its_death(processes[at])
-        self.processes = processes
-
-    def handle_ttin(self) -> None:
-        """Nothing: how many workers there are is a setting."""
-
-    def handle_ttou(self) -> None:
-        """Nothing: how many workers there are is a setting."""
 
 
 async def leave_with(parent: int) -> None:

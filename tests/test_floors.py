@@ -28,7 +28,8 @@ FLOORS = {
     "HTTP": "registry.api registry.hot registry.plugins registry.web registry.ops registry.routes "
     "registry.choke registry.metrics registry.login",
     "composition": "registry.settings registry.storages registry.keyring registry.issuers "
-    "registry.certificate registry.workers registry.resigning registry.heap registry.logs registry.chores "
+    "registry.certificate registry.workers registry.supervisor registry.resigning registry.heap "
+    "registry.logs registry.chores "
     "registry.warnings registry.app registry.cli registry.__main__",
 }
 ORDER = list(FLOORS)

@@ -15,9 +15,6 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-import jwt
-from jwt.algorithms import ECAlgorithm
-
 from storage.errors import Unusable
 
 _ID = "[0-9a-f]{16}"
@@ -79,6 +76,10 @@ def _mark(key: bytes, repository: str, reference: str, url_id: str) -> str:
 
 def _derived(key_pem: bytes) -> bytes:
     """A key of its own for MACs: what is made with one use of a key is worth nothing in another."""
+    # Here: where nobody has to log in there are none.
+    import jwt  # noqa: PLC0415
+    from jwt.algorithms import ECAlgorithm  # noqa: PLC0415
+
     try:
         key: Any = ECAlgorithm(ECAlgorithm.SHA256).prepare_key(key_pem)
         secret = key.private_numbers().private_value

@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import jwt
-
 ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
 """The algorithms that there are: in all of them, who verifies cannot sign."""
 
@@ -49,6 +47,9 @@ def parse(document: bytes) -> Mapping[str, Key]:
 
 
 def _key(said: Mapping[str, Any]) -> Key | None:
+    # Here: a server that knows no issuers needs none of it.
+    import jwt  # noqa: PLC0415
+
     fits = _fitting(said)
     if said.get("use", "sig") != "sig" or "verify" not in said.get("key_ops", ("verify",)) or not fits:
         return None

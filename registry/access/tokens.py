@@ -9,13 +9,14 @@ import math
 import secrets
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 import jwt
 from jwt.algorithms import ECAlgorithm
 
 from registry.access.identities import Identity
+from registry.access.issued import PREFIX, Claims, Issued, Personal, TokenInvalid, is_personal
 from registry.access.scopes import Scope, parse
 from storage.errors import Unusable
 
@@ -29,11 +30,6 @@ LONGEST = 12 << 10
 """Characters of a token that are looked at."""
 
 _ALGORITHM = "ES256"
-_PREFIX = "scp_"  # for those who look for secrets in places where none should be
-
-
-class TokenInvalid(Exception):
-    """A token that is not ours, is for something else, or is over."""
 
 
 class TokenKeyInvalid(Unusable):
@@ -43,39 +39,6 @@ class TokenKeyInvalid(Unusable):
         super().__init__(
             "access.tokens.key is no private P-256 key.", "Make one by `sidecargo keys new tokens.key`."
         )
-
-
-@dataclass(frozen=True, slots=True)
-class Claims:
-    """What a token says: whose it is (None: anybody's), what it is limited to, when it ends."""
-
-    identity: Identity | None
-    scopes: frozenset[Scope]
-    ends: float
-
-
-@dataclass(frozen=True, slots=True)
-class Issued:
-    """A token, and from when on for how many seconds it is good."""
-
-    token: str = field(repr=False)
-    since: float
-    seconds: int
-
-
-@dataclass(frozen=True, slots=True)
-class Personal:
-    """A token that somebody keeps; by its id it is revoked."""
-
-    id: str
-    holder: str
-    token: str = field(repr=False)
-    ends: float
-
-
-def is_personal(shown: str) -> bool:
-    """Whether it has the form of a personal token."""
-    return shown.startswith(_PREFIX)
 
 
 class Tokens:
@@ -121,11 +84,11 @@ class Tokens:
         token_id = secrets.token_hex(8)
         holder = replace(identity, ends=math.inf)  # it outlives the login by which it was got
         issued = self._issued(self._personal, holder, seconds, {"jti": token_id})
-        return Personal(token_id, holder.name, f"{_PREFIX}{issued.token}", issued.since + issued.seconds)
+        return Personal(token_id, holder.name, f"{PREFIX}{issued.token}", issued.since + issued.seconds)
 
     def read_personal(self, token: str) -> Identity:
         """Whose a personal token is, until when, and by which id; raises TokenInvalid."""
-        said = self._said(token.removeprefix(_PREFIX), self._personal, 0.0)
+        said = self._said(token.removeprefix(PREFIX), self._personal, 0.0)
         identity, token_id = _identity(said), said.get("jti")
         if not is_personal(token) or identity is None or not isinstance(token_id, str):
             raise TokenInvalid

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
 from starlette.responses import JSONResponse, Response
@@ -12,11 +12,14 @@ from starlette.responses import JSONResponse, Response
 from registry.access import scopes
 from registry.access.credentials import Password
 from registry.access.identities import Identity
+from registry.access.issued import TokenInvalid
 from registry.access.principal import OIDC, Principal
 from registry.access.scopes import Scope
-from registry.access.tokens import TokenInvalid, Tokens
 from registry.api.call import Call
 from storage.errors import NameUnknown, ParameterInvalid, Unauthorized
+
+if TYPE_CHECKING:
+    from registry.access.tokens import Tokens
 
 _LARGEST = 64 << 10
 _FIELDS = 120

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from typing import BinaryIO, cast
 
 from registry.artifacts.targets import Bare, Target
-from registry.publish.inspect import Findings, inspect, inspect_module
-from registry.publish.look import Here
+from registry.publish.bare import inspect_module
+from registry.publish.here import Here
+from registry.publish.inspect import Findings, inspect
 from registry.wasm.module import Module, read
 from storage.digest import Digest
 from storage.manifest import Descriptor

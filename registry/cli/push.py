@@ -18,7 +18,8 @@ from registry.artifacts.wrap import wrapped
 from registry.client.reference import Reference
 from registry.client.remote import Remote, Stored
 from registry.console.failure import Failure, Refusal
-from registry.publish.inspect import Findings, inspect_module
+from registry.publish.bare import inspect_module
+from registry.publish.inspect import Findings
 from registry.releases import NEWEST
 from registry.verdict import Problem
 from storage.digest import Digest

@@ -7,15 +7,14 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlencode, urlsplit
-
-import urllib3
-from urllib3.exceptions import HTTPError
-from urllib3.util import Timeout
 
 from registry import __version__
 from storage.errors import Busy
+
+if TYPE_CHECKING:
+    from urllib3 import BaseHTTPResponse
 
 LARGEST = 1 << 20
 """Bytes of an answer that are read."""
@@ -27,7 +26,7 @@ THREADS = 4
 WAITING = 100
 
 _PIECE = 64 << 10
-_TIMEOUT = Timeout(connect=3, read=5)
+_CONNECT_SECONDS, _READ_SECONDS = 3, 5
 _PLAIN_HTTP = ("localhost", "127.0.0.1", "::1")
 
 _T = TypeVar("_T")
@@ -71,11 +70,16 @@ class Asking:
 
 def answer(asked: Asked) -> bytes:
     """The body of the answer 200; blocks. Redirects are not followed. Raises IssuerSilent."""
+    # Here: a server that knows no issuers needs none of it.
+    from urllib3 import PoolManager, Timeout  # noqa: PLC0415
+    from urllib3.exceptions import HTTPError  # noqa: PLC0415
+
     if not is_safe(asked.url):
         raise IssuerSilent(f"{asked.url} is not by https")
     end = time.monotonic() + SECONDS
+    timeout = Timeout(connect=_CONNECT_SECONDS, read=_READ_SECONDS)
     # A pool for each: a certificate's authority that was renewed counts at the next look.
-    with urllib3.PoolManager(num_pools=1, ca_certs=asked.ca, timeout=_TIMEOUT) as pool:
+    with PoolManager(num_pools=1, ca_certs=asked.ca, timeout=timeout) as pool:
         try:
             response = pool.request(
                 "GET" if asked.form is None else "POST",
@@ -109,7 +113,7 @@ def is_safe(url: str) -> bool:
     return found.scheme == "https" or (found.scheme == "http" and found.hostname in _PLAIN_HTTP)
 
 
-def _body(response: urllib3.BaseHTTPResponse, url: str, end: float) -> bytes:
+def _body(response: BaseHTTPResponse, url: str, end: float) -> bytes:
     body = b""
     # Piece by piece as they come: one that sends a byte now and then comes to its end, too.
     while piece := response.read1(_PIECE):

@@ -6,16 +6,16 @@ import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from registry.access import credentials, robots
 from registry.access.credentials import Bearer, CredentialUnreadable, Password
 from registry.access.identities import Identity, RobotExpired
 from registry.access.idtokens import IdTokenRefused
+from registry.access.issued import Claims, TokenInvalid, is_personal
 from registry.access.principal import OIDC, Principal, is_name
 from registry.access.robots import Robot
 from registry.access.slowness import LONGEST, Slowness
-from registry.access.tokens import Claims, TokenInvalid, Tokens, is_personal
 from registry.audit.record import Audit, Origin, Record, silent
 from registry.login.audiences import Audiences
 from registry.login.federation import Federation
@@ -23,6 +23,9 @@ from registry.login.passwords import Passwords
 from registry.login.provider import Provider
 from registry.login.userfile import UserFile
 from storage.errors import Busy, Unauthorized
+
+if TYPE_CHECKING:
+    from registry.access.tokens import Tokens
 
 _T = TypeVar("_T")
 

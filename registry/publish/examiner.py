@@ -14,8 +14,8 @@ from registry.consumers import attachments, istio
 from registry.consumers.istio import Form, Layer
 from registry.publish import plugins
 from registry.publish.foresight import Foresight
+from registry.publish.here import Here
 from registry.publish.inspect import Look, Looked, inspect
-from registry.publish.look import Here
 from registry.publish.plugins import Attachment, Found, Plugin
 from storage import manifest as manifests
 from storage.digest import Digest

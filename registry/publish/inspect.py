@@ -8,17 +8,13 @@ same layer, so it is looked into once, by whoever does that here (`Look`).
 
 from __future__ import annotations
 
-import mmap
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-from registry.consumers import envoy, envoy_gateway, istio
+from registry.consumers import istio
 from registry.verdict import Problem, Verdict
-from registry.wasm import facts
 from registry.wasm.facts import Facts
-from registry.wasm.judge import judge
-from registry.wasm.module import NotAModule, read
 from storage import manifest as manifests
 from storage.manifest import Descriptor, Manifest
 
@@ -36,7 +32,6 @@ _NESTED = Problem(
     f"the image lies more than {MAX_NESTED - 1} indexes deep.",
     "Push an index whose linux/amd64 child is an image.",
 )
-_TOO_LARGE = {"istio": istio.too_large, "envoy": envoy.too_large, "envoy-gateway": envoy_gateway.too_large}
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,24 +164,6 @@ async def inspect(
     return Findings(verdicts, looked.facts, found_in, image, manifest.layers)
 
 
-def inspect_module(
-    data: bytes | memoryview | mmap.mmap, sha256: str | None = None, *, code_is_valid: bool = False
-) -> Findings:
-    """Judge a bare module, as Envoy meets it; `sha256` (hexadecimal) is computed when it is not given.
-
-    Consumers differ only in how large a module they take. See `wasm.judge` for `code_is_valid`.
-    """
-    try:
-        module = read(data, sha256)
-    except NotAModule as refusal:
-        return Findings(refused(refusal.problem))
-    problems = judge(module, data, code_is_valid=code_is_valid)
-    verdicts = (
-        Verdict(consumer, (*_some(_TOO_LARGE[consumer](module.size)), *problems)) for consumer in CONSUMERS
-    )
-    return Findings(tuple(verdicts), facts.of(module))
-
-
 def refused(problem: Problem) -> tuple[Verdict, ...]:
     """The verdicts where there is no module: Envoy by URL gets the one that was taken out of the image."""
     return tuple(Verdict(consumer, (problem,)) for consumer in CONSUMERS)
@@ -201,7 +178,3 @@ def _crashed(verdict: Verdict, oversized: tuple[str, int]) -> Verdict:
     if verdict.consumer != "istio":
         return verdict
     return replace(verdict, problems=(istio.oversized(*oversized),))
-
-
-def _some(problem: Problem | None) -> tuple[Problem, ...]:
-    return (problem,) if problem else ()

@@ -22,16 +22,11 @@ from typing import Any, BinaryIO, cast
 
 from registry.consumers.istio import Form
 from registry.publish.look import IN_MEMORY, look
+from registry.publish.messages import ABANDON, LENGTH, message
 from registry.wasm import validity
 
 SECONDS = 60.0
 """Processor time that a layer may take: the slowest one known takes two."""
-
-LENGTH = 4
-"""Bytes of a message's length."""
-
-ABANDON = b"\xff" * LENGTH
-"""The length of no message: what was begun is to be forgotten."""
 
 
 class Abandoned(Exception):
@@ -53,11 +48,6 @@ def main() -> None:
         while True:
             stream.write(message(json.dumps(_answer(stream, sys.argv[1])).encode()))
             stream.flush()
-
-
-def message(data: bytes) -> bytes:
-    """A message as it is sent."""
-    return len(data).to_bytes(LENGTH, "big") + data
 
 
 def _answer(stream: Any, folder: str) -> dict[str, Any]:

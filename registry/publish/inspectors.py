@@ -16,7 +16,7 @@ from typing import Any
 from registry.consumers import istio
 from registry.consumers.istio import Form
 from registry.publish.inspect import Looked
-from registry.publish.inspector import ABANDON, LENGTH, message
+from registry.publish.messages import ABANDON, LENGTH, message
 from storage.errors import CheckFailed
 from storage.files import failures_told
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import cache
 
 from registry.wasm.reader import BeyondLimit, Malformed, Reader
 
@@ -90,8 +91,8 @@ _BLOCKS = (
     + (_TABLES + b")")
 )
 # Bounded, because what a repeat could take back is kept; possessive ones are wrong before Python 3.11.5.
-_RUN = re.compile(b"(?:" + _PLAIN + b"){0,1000}", re.DOTALL)
-_USUAL = re.compile(b"(?:" + _PLAIN + b"|" + _BLOCKS + b"){0,1000}", re.DOTALL)
+_RUN = b"(?:" + _PLAIN + b"){0,1000}"
+_USUAL = b"(?:" + _PLAIN + b"|" + _BLOCKS + b"){0,1000}"
 _BLOCK_TYPE = re.compile(rb"[\x63\x64]?" + _LEB, re.DOTALL)
 ARRAY_NEW_FIXED = 8
 
@@ -125,11 +126,18 @@ def block_type(code: bytes, pos: int) -> bytes:
     return found.group()
 
 
-def _past_all(run: re.Pattern[bytes], code: bytes, pos: int) -> int:
+def _past_all(run: bytes, code: bytes, pos: int) -> int:
     """Behind the runs that begin here, one after another."""
-    while (found := run.match(code, pos)) and found.end() > pos:
+    pattern = _compiled(run)
+    while (found := pattern.match(code, pos)) and found.end() > pos:
         pos = found.end()
     return pos
+
+
+@cache
+def _compiled(run: bytes) -> re.Pattern[bytes]:
+    """Made when it is needed: that takes a while, and few modules are looked at so closely."""
+    return re.compile(run, re.DOTALL)
 
 
 def _end(code: bytes, pos: int) -> int:

@@ -5,20 +5,24 @@ from __future__ import annotations
 import logging
 import time
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from starlette.responses import Response
 
 from registry.access.expiry import day
 from registry.access.idtokens import IdTokenRefused
+from registry.access.issued import Personal
 from registry.access.principal import OIDC
 from registry.access.signin import SECONDS, Attempt
-from registry.access.tokens import Personal, Tokens
 from registry.api.call import Call
 from registry.audit.record import Record
 from registry.login.asking import IssuerSilent, is_safe
 from registry.login.provider import Provider
 from registry.web import pages
 from storage.errors import Denied, IssuerUnavailable, NameUnknown, ParameterInvalid
+
+if TYPE_CHECKING:
+    from registry.access.tokens import Tokens
 
 _log = logging.getLogger("sidecargo.access")
 

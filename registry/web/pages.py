@@ -6,9 +6,8 @@ import re
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
@@ -17,6 +16,9 @@ from registry.releases import ENVOYS
 from registry.verdict import PLACEHOLDER
 from storage.driver import Page
 from storage.errors import RegistryError
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 _COSIGN = re.compile(r"sha256-[0-9a-f]{64}\.(?:sig|att|sbom)")
 _HOST = re.compile(
@@ -150,6 +152,9 @@ async def _page(call: Call, listing: Callable[..., Awaitable[Page]]) -> tuple[Pa
 
 @cache
 def _templates() -> Environment:
+    # Here: a server that shows nobody a page needs none of it.
+    from jinja2 import Environment, PackageLoader, StrictUndefined  # noqa: PLC0415
+
     return Environment(
         loader=PackageLoader("registry.web"),
         autoescape=True,

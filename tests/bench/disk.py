@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
-from registry.publish.inspect import inspect_module
+from registry.publish.bare import inspect_module
 from tests.bench import content, listing, load, memory, peers, pushes, wire
 from tests.bench.content import REPOSITORY, renamed
 from tests.bench.peers import Peer

@@ -9,7 +9,8 @@ from random import Random
 from hypothesis import given, note
 from hypothesis import strategies as st
 
-from registry.publish.inspect import CONSUMERS, inspect_module
+from registry.publish.bare import inspect_module
+from registry.publish.inspect import CONSUMERS
 from registry.wasm.ahead import Ahead
 from tests.fuzz.amount import EXAMPLES, fuzz, watched
 from tests.fuzz.modules import module

@@ -12,7 +12,6 @@ from types import MappingProxyType
 from tests.real.process import Process, Word, environment, free_port
 from tests.real.tools import ROOT
 from tests.real.web import answers, get
-from tests.registry.talk import family
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +37,12 @@ class Sidecargo:
 
     def workers(self) -> list[int]:
         """The processes that serve beside a supervisor."""
-        found = []
-        for pid in family(self.process.pid)[1:]:
+        first, found = self.process.pid, []
+        command = Path(f"/proc/{first}/cmdline").read_bytes()
+        for child in Path(f"/proc/{first}/task/{first}/children").read_text().split():
             with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # ended meanwhile
-                if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes():
-                    found.append(pid)
+                if Path(f"/proc/{child}/cmdline").read_bytes() == command:  # forked, and nothing else
+                    found.append(int(child))
         return found
 
     def public_key(self, path: Path) -> Path:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from registry.consumers.envoy import KEY, LIMIT
-from registry.publish.inspect import inspect_module
+from registry.publish.bare import inspect_module
 from tests.real import anything, envoy, gateway
 from tests.real.anything import Anything
 from tests.real.gateway import GATEWAY, NAMESPACE, Gateway

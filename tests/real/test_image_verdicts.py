@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from registry.publish.inspect import inspect, inspect_module
+from registry.publish.bare import inspect_module
+from registry.publish.inspect import inspect
 from storage.errors import ManifestInvalid
 from storage.manifest import Descriptor, parse
 from tests.real import anything

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from registry.publish.inspect import inspect_module
+from registry.publish.bare import inspect_module
 from registry.releases import NEWEST
 from registry.verdict import Problem
 from registry.wasm.module import NotAModule, read

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from registry.publish.inspect import inspect_module
+from registry.publish.bare import inspect_module
 from registry.verdict import Problem
 from tests.real.envoys import Said
 from tests.registry.wasm.modules import BEYOND, RUNS, STRICTER

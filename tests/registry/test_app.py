@@ -49,6 +49,35 @@ def test_how_it_is_known(server: dict[str, object], host: str) -> None:
     assert known_as(Settings(server=server)) == host  # type: ignore[arg-type]
 
 
+STARTS = """\
+import sys
+from registry.app import wire
+from registry.cli import main, serve
+from registry.settings import load
+wire(load().settings)
+print(*(name for name in sys.argv[1:] if name in sys.modules))
+"""
+MUCH_TO_LOAD = (
+    "boto3",
+    "cryptography.x509",
+    "jinja2",
+    "jwt",
+    "registry.wasm.module",
+    "registry.wasm.opcodes",
+    "urllib3",
+    "wasmtime",
+    "zlib_ng",
+)
+
+
+def test_a_start_loads_nothing_that_serves_later_if_at_all(tmp_path: Path) -> None:
+    """All of it takes half a second: a fifth of that boto3 alone, and 20 MB of each process."""
+    said = run(
+        sys.executable, "-c", STARTS, *MUCH_TO_LOAD, env=environment(PYTHONPATH=str(ROOT)), folder=tmp_path
+    )
+    assert (said.code, said.out) == (0, "\n"), said.said
+
+
 async def test_judging_again_needs_content_that_is_there(tmp_path: Path) -> None:
     settings = Settings(storage={"url": str(tmp_path / "data")})  # type: ignore[arg-type]
     with pytest.raises(StoreUnavailable, match="is no storage of a registry"):

@@ -1,8 +1,6 @@
 from __future__ import annotations
 
 import asyncio
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -124,10 +122,3 @@ def test_what_s3_is_told(url: str, bucket: str, prefix: str) -> None:
     found = storages._options(settings(url, **said))
     assert (found.bucket, found.prefix) == (bucket, prefix)
     assert {name: getattr(found, name) for name in said} == said
-
-
-def test_a_store_on_disk_does_without_boto3() -> None:
-    """It takes a tenth of a second of the start, and 20 MB of each process."""
-    loaded = "import sys, registry.app; print('boto3' in sys.modules)"
-    said = subprocess.run([sys.executable, "-c", loaded], check=True, capture_output=True, text=True)
-    assert said.stdout == "False\n"

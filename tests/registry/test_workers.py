@@ -7,7 +7,6 @@ import os
 import resource
 import signal
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -68,43 +67,6 @@ def test_an_idle_server_stops_at_once_without_a_word(
         eventually(lambda: not server.process.running)
     assert server.process.stop() == 0
     assert server.process.said() == before
-
-
-def test_a_worker_that_is_killed_while_it_is_asked_how_it_is_is_replaced_at_once(
-    serve: Callable[..., Sidecargo],
-) -> None:
-    server = serve("--workers", "2")
-    eventually(lambda: len(server.workers()) == 2)
-    killed, *_ = server.workers()
-    os.kill(killed, signal.SIGSTOP)
-    time.sleep(2)  # it is asked twice a second
-    os.kill(killed, signal.SIGKILL)
-    eventually(lambda: len(server.workers()) == 2 and killed not in server.workers())
-
-
-def test_a_worker_that_was_killed_is_replaced(serve: Callable[..., Sidecargo]) -> None:
-    server = serve("--workers", "2")
-    registry = fresh(server.host)
-    registry.push(B)
-    eventually(lambda: len(server.workers()) == 2)
-    killed = server.workers()
-    for pid in killed:
-        os.kill(pid, signal.SIGKILL)
-    eventually(lambda: len(server.workers()) == 2 and not set(killed) & set(server.workers()))
-    assert registry.get(f"{registry.base}/manifests/v1").body == B.body
-    assert registry.push(B, "v2").status == 201
-
-
-@pytest.mark.slow
-def test_a_worker_that_is_slow_is_kept(serve: Callable[..., Sidecargo]) -> None:
-    """uvicorn would replace one that says nothing for 5 s, as each that starts on a busy machine."""
-    server = serve("--workers", "2")
-    eventually(lambda: len(server.workers()) == 2)
-    before = server.workers()
-    os.kill(before[0], signal.SIGSTOP)
-    time.sleep(8)
-    os.kill(before[0], signal.SIGCONT)
-    assert server.workers() == before
 
 
 def test_connections_that_come_at_once_are_shared(serve: Callable[..., Sidecargo]) -> None:

@@ -14,10 +14,10 @@ from registry.access import credentials, htpasswd, idtokens, keyset, scopes, use
 from registry.access.claims import Template
 from registry.access.credentials import Bearer, CredentialUnreadable, Password
 from registry.access.idtokens import IdTokenRefused
+from registry.access.issued import TokenInvalid
 from registry.access.keyset import KeySetInvalid
 from registry.access.principal import is_name, validated
 from registry.access.signin import Attempt
-from registry.access.tokens import TokenInvalid
 from tests.registry.access.test_htpasswd import HASH, SECRET
 from tests.registry.access.test_tokens import KEY, SERVICE, URL, Tokens, pem
 

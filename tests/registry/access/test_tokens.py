@@ -12,18 +12,10 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 from registry.access.identities import Identity
+from registry.access.issued import Claims, TokenInvalid, is_personal
 from registry.access.rights import Right
 from registry.access.scopes import Scope, parse
-from registry.access.tokens import (
-    LONGEST,
-    REFRESH_SECONDS,
-    SKEW,
-    Claims,
-    TokenInvalid,
-    TokenKeyInvalid,
-    Tokens,
-    is_personal,
-)
+from registry.access.tokens import LONGEST, REFRESH_SECONDS, SKEW, TokenKeyInvalid, Tokens
 
 URL, SERVICE = "https://plugins.example.com", "plugins.example.com"
 ALICE = Identity("user:alice", "a" * 24)

@@ -3,7 +3,8 @@ from __future__ import annotations
 from registry.artifacts.judged import Judged
 from registry.cli import verdicts
 from registry.cli.asked import Asked
-from registry.publish.inspect import Findings, inspect_module
+from registry.publish.bare import inspect_module
+from registry.publish.inspect import Findings
 from registry.verdict import Problem, Verdict
 from registry.wasm.module import read
 from tests.registry.wasm import binary

@@ -10,8 +10,8 @@ from typing import BinaryIO, cast
 from registry.consumers.istio import LIMIT, Form
 from registry.publish.examiner import Examiner
 from registry.publish.foresight import Foresight
+from registry.publish.here import Here
 from registry.publish.inspect import Looked
-from registry.publish.look import Here
 
 
 class InThread:

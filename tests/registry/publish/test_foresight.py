@@ -10,8 +10,9 @@ import pytest
 
 from registry.consumers.istio import LIMIT, Form, Layer
 from registry.publish import foresight as foresight_module
+from registry.publish.bare import inspect_module
 from registry.publish.foresight import Foresight
-from registry.publish.inspect import Looked, inspect_module
+from registry.publish.inspect import Looked
 from storage.digest import Digest
 from storage.errors import CheckFailed, StoreFull
 from storage.manifest import Descriptor

@@ -4,15 +4,12 @@ from typing import BinaryIO
 
 import pytest
 
-from registry.consumers import envoy
-from registry.publish.inspect import CONSUMERS, MAX_NESTED, Findings, inspect, inspect_module
-from registry.publish.look import Here
+from registry.publish.here import Here
+from registry.publish.inspect import MAX_NESTED, Findings, inspect
 from registry.verdict import Problem, Verdict
-from registry.wasm.judge import judge
-from registry.wasm.module import read
 from storage.errors import BlobUnknown
 from storage.manifest import Descriptor, parse
-from tests.registry.consumers.build import OTHER, PLUGIN, Shape, image, index, sha256, sized
+from tests.registry.consumers.build import PLUGIN, Shape, image, index, sha256
 from tests.registry.consumers.judging import code_for
 from tests.registry.consumers.lies import INVALID, LIES
 from tests.registry.consumers.shapes import AMD64, GOOD, HOSTILE, RAW, RAW_CONFIG, SHAPES, TEXT, B
@@ -116,34 +113,6 @@ async def test_what_cannot_be_read_is_the_source_s_to_say() -> None:
 
     with pytest.raises(BlobUnknown):
         await inspected(B, Absent(B))
-
-
-TO_FETCH = ["module-too-large-to-fetch"]
-NO_PLUGIN = [problem.code for problem in judge(read(OTHER), OTHER)]
-
-
-@pytest.mark.parametrize(
-    ("data", "verdicts"),
-    [
-        pytest.param(PLUGIN, [[], [], []], id="a plugin"),
-        pytest.param(sized(envoy.LIMIT), [[], [], []], id="a large one"),
-        pytest.param(sized(envoy.LIMIT + 1), [[], TO_FETCH, TO_FETCH], id="a byte more"),
-        pytest.param(OTHER, [NO_PLUGIN] * 3, id="a module without ABI"),
-        pytest.param(b"", None, id="nothing"),
-        pytest.param(b"text", None, id="text"),
-        pytest.param(PLUGIN[:-3], None, id="cut"),
-    ],
-)
-def test_a_bare_module(data: bytes, verdicts: list[list[str]] | None) -> None:
-    found = inspect_module(data)
-    assert tuple(verdict.consumer for verdict in found.verdicts) == CONSUMERS
-    if verdicts is None:
-        assert not found.ok
-        assert found.facts is None
-        return
-    assert [[problem.code for problem in verdict.problems] for verdict in found.verdicts] == verdicts
-    assert found.ok is not any(verdicts)
-    assert found.facts is not None and found.facts.size == len(data)
 
 
 def test_problems_are_told_once_and_in_order() -> None:

@@ -13,8 +13,9 @@ from typing import Any
 
 import pytest
 
-from registry.publish.inspect import Looked, inspect_module
-from registry.publish.inspector import ABANDON, LENGTH, message
+from registry.publish.bare import inspect_module
+from registry.publish.inspect import Looked
+from registry.publish.messages import ABANDON, LENGTH, message
 from tests.registry.consumers.build import PLUGIN, layer
 
 PACKED = layer(("plugin.wasm", PLUGIN))

@@ -1,16 +1,16 @@
-"""`look`: from a layer's bytes to its module and the verdicts; `Here`, the same in a thread."""
+"""`look`: from a layer's bytes to its module and the verdicts."""
 
 from __future__ import annotations
 
 import io
-from collections.abc import AsyncIterator
 
 import pytest
 
 from registry.consumers.istio import Form
 from registry.publish import look as look_module
-from registry.publish.inspect import CONSUMERS, Looked, inspect_module
-from registry.publish.look import Here, look
+from registry.publish.bare import inspect_module
+from registry.publish.inspect import CONSUMERS, Looked
+from registry.publish.look import look
 from tests.registry.consumers.build import OTHER, PLUGIN, layer
 from tests.registry.publish.looks import spool
 
@@ -55,19 +55,6 @@ def test_why_there_is_none(form: Form, data: bytes, settled: bool, code: str) ->
     assert [[problem.code for problem in verdict.problems] for verdict in found.verdicts] == [[code]] * 3
     assert [verdict.consumer for verdict in found.verdicts] == list(CONSUMERS)
     assert (found.extracted, found.settled, found.facts) == (False, settled, None)
-
-
-@pytest.mark.parametrize(("form", "data", "module"), LAYERS)
-async def test_here_it_is_the_same(form: Form, data: bytes, module: bytes) -> None:
-    async def pieces() -> AsyncIterator[bytes]:
-        for at in range(0, len(data), 100):
-            yield data[at : at + 100]
-
-    with spool() as into, spool() as other:
-        into.write(b"what was there before" * 1000)
-        assert await Here(into, spool)(form, pieces()) == look(form, [data], other)
-        into.seek(0)
-        assert into.read() == module
 
 
 def test_the_number_of_layers_is_told() -> None:

@@ -2,10 +2,11 @@ from typing import Any
 
 import pytest
 
-from registry.publish.inspect import RULES, Findings, inspect_module
+from registry.publish.bare import inspect_module
+from registry.publish.inspect import RULES, Findings
 from registry.publish.plugins import MAX_LAYERS, Plugin, from_record, of, to_record
 from registry.verdict import Problem, Verdict
-from registry.wasm import facts
+from registry.wasm import survey
 from registry.wasm.module import read
 from storage import records
 from storage.digest import Digest
@@ -19,7 +20,7 @@ TWICE = Verdict("istio", (Problem("code", "message.", "fix."),) * 2)
 PROBLEM = Problem("code", "message.", "fix.")
 SOME = Problem("code", "message.", "fix.", ("1.36", "1.38"))
 
-FACTS = facts.of(read(PLUGIN))
+FACTS = survey.of(read(PLUGIN))
 LAYER = Descriptor(OCI_LAYER, Digest.of(b"layer"), 5)
 TEXT = Descriptor("text/plain", Digest.of(b"text", "sha512"), 4)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from wasmtime import wat2wasm
 
-from registry.publish.inspect import inspect_module
+from registry.publish.bare import inspect_module
 from registry.wasm import ahead as ahead_module
 from registry.wasm.ahead import MOST_SEGMENTS, Ahead
 from tests.registry.wasm.binary import HEADER, custom, leb, plugin, section
