@@ -27,6 +27,8 @@ WAITING = 100
 
 _PIECE = 64 << 10
 _CONNECT_SECONDS, _READ_SECONDS = 3, 5
+# Kubernetes gives a set of keys to nobody who does not take its own type.
+_TAKEN = "application/json, application/jwk-set+json"
 _PLAIN_HTTP = ("localhost", "127.0.0.1", "::1")
 
 _T = TypeVar("_T")
@@ -84,7 +86,7 @@ def answer(asked: Asked) -> bytes:
             response = pool.request(
                 "GET" if asked.form is None else "POST",
                 asked.url,
-                headers={"User-Agent": f"sidecargo/{__version__}", "Accept": "application/json"}
+                headers={"User-Agent": f"sidecargo/{__version__}", "Accept": _TAKEN}
                 | ({} if asked.form is None else {"Content-Type": "application/x-www-form-urlencoded"})
                 | dict(asked.headers),
                 body=None if asked.form is None else urlencode(asked.form),

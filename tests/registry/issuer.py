@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from jwt.algorithms import RSAAlgorithm
 
 CLIENT, SECRET = "sidecargo-page", "s3cr3t of the client"
+JWK_SET = "application/jwk-set+json"
 DISCOVERY, KEYS, TOKEN = "/.well-known/openid-configuration", "/keys", "/oauth/token"
 
 
@@ -124,7 +125,9 @@ def running(tls: ssl.SSLContext | None = None) -> Iterator[IssuerServer]:
             elif found.path == DISCOVERY:
                 self.send(issuer.status, issuer.discovery())
             elif found.path == KEYS:
-                self.send(issuer.status, issuer.jwks)
+                # As Kubernetes does: only to who takes what a set of keys is.
+                taken = JWK_SET in self.headers.get("Accept", "")
+                self.send(issuer.status if taken else 406, issuer.jwks, **{"Content-Type": JWK_SET})
             else:
                 self.send(404, b"")
 
