@@ -154,7 +154,7 @@ class Door:
 
     def _says_who(self, token: str) -> bool:
         """Whether a token says who somebody is, not what may be done with it."""
-        return is_personal(token) or self.federation.of(token) is not None
+        return is_personal(token) or self.federation.knows(token)
 
     def _done(self, sealed: bytes, task: asyncio.Task[Identity]) -> None:
         del self._under_way[sealed]
@@ -167,8 +167,8 @@ class Door:
         # These cannot be guessed: who shows a wrong one on and on costs no slow hash, and nobody's turn.
         if is_personal(shown):
             return self._personal(shown, origin)
-        if (provider := self.federation.of(shown)) is not None:
-            return await self._told(provider, shown, origin)
+        if self.federation.knows(shown):
+            return await self._told(await self.federation.of(shown), shown, origin)
         try:
             robot = self._users.now().robot(name, password.secret, now)
         except RobotExpired as expired:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Sequence
+from itertools import chain
 
 from registry.access import idtokens
 from registry.access.identities import Identity
 from registry.access.issuers import within
+from registry.access.keyset import Key
 from registry.access.principal import OIDC
 from registry.login.asking import Asking, IssuerSilent
 from registry.login.provider import Provider
@@ -29,7 +32,9 @@ class Federation:
         personal_seconds: float = 30 * 86400.0,
     ) -> None:
         self.personal_seconds = personal_seconds
-        self._providers = {one.issuer.url: one for one in providers}
+        self._providers: dict[str, list[Provider]] = {}
+        for one in providers:
+            self._providers.setdefault(one.issuer.url, []).append(one)
         self._proofs = {one.issuer.name: one.issuer.proof for one in providers}
         self._groups = frozenset(groups)
         self._revoked = frozenset(revoked)
@@ -38,12 +43,30 @@ class Federation:
     @property
     def sign_in(self) -> Sequence[Provider]:
         """Where people may sign in by a browser."""
-        return [one for one in self._providers.values() if one.client is not None]
+        every = chain.from_iterable(self._providers.values())
+        return [one for one in every if one.client is not None]
 
-    def of(self, shown: str) -> Provider | None:
-        """Whose identity token a text says it is, where that is one of these."""
+    def knows(self, shown: str) -> bool:
+        """Whether a text says that it is an identity token of one of these."""
         said = idtokens.said(shown) if self._providers else None
-        return self._providers.get(said.issuer) if said else None
+        return said is not None and said.issuer in self._providers
+
+    async def of(self, token: str) -> Provider:
+        """Whose identity token that is, which says that it is of one of these.
+
+        Of several that are called the same it is the one that has its key; where none has, one that does
+        not answer, or any.
+        """
+        said = idtokens.said(token)
+        assert said is not None
+        first, *others = self._providers[said.issuer]
+        if not others or not said.key_id:
+            return first
+        every = (first, *others)
+        keys = await asyncio.gather(*(one.key(said.key_id) for one in every), return_exceptions=True)
+        having = [one for one, key in zip(every, keys, strict=True) if isinstance(key, Key)]
+        silent = [one for one, key in zip(every, keys, strict=True) if isinstance(key, IssuerSilent)]
+        return (having or silent or [first])[0]
 
     async def identity(
         self, provider: Provider, token: str, now: float, *, audience: str = "", nonce: str = ""

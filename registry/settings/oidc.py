@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping
 from typing import Annotated, Any
 from urllib.parse import urlsplit
@@ -159,11 +160,15 @@ def ended(value: str) -> str:
 
 
 def told_apart(value: tuple[Oidc, ...]) -> tuple[Oidc, ...]:
-    """No two with one name, and no two of one issuer: a token could not say which of them is meant."""
-    for what, found in (("issuer", [one.issuer for one in value]), ("name", [one.known_as for one in value])):
-        twice = next((one for one in found if found.count(one) > 1), None)
-        if twice is not None:
-            raise ValueError(f"two have the {what} {twice}; give each a {what} of its own")
+    """No two with one name; of one issuer only with keys of their own, which say whose a token is."""
+    names = Counter(one.known_as for one in value)
+    issuers = Counter(one.issuer for one in value)
+    keys = Counter((one.issuer, one.keys) for one in value)
+    for one in value:
+        if names[one.known_as] > 1:
+            raise ValueError(f"two have the name {one.known_as}; give each a name of its own")
+        if issuers[one.issuer] > 1 and (one.keys is None or keys[one.issuer, one.keys] > 1):
+            raise ValueError(f"two have the issuer {one.issuer}; give each keys of its own")
     return value
 
 

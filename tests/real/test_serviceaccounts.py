@@ -193,6 +193,19 @@ def test_one_of_the_same_name_elsewhere_is_another(other: Cluster, guarded: Guar
     assert (told.status, told.who, told.problems) == (401, "oidc:other", ["required"])
 
 
+def test_clusters_that_are_called_the_same(cluster: Cluster, other: Cluster, tmp_path: Path) -> None:
+    """As most are: whose key it is says which one."""
+    known = [
+        entry(one, name, mounted(tmp_path / name, one.token(*OWN)), keys=one.url + KEYS)
+        for one, name in ((cluster, "cluster"), (other, "other"))
+    ]
+    with registry(tmp_path, *(one | {"issuer": IN_CLUSTER} for one in known), tokens=True) as guarded:
+        here = cluster.token(*GATEWAY, AUDIENCE)
+        there = signed_again(other.token(*GATEWAY, AUDIENCE), other.key, iss=IN_CLUSTER)
+        assert seen(guarded, bearer(here)) == {"gateway/x", "mesh/x"}
+        assert seen(guarded, bearer(there)) == {"elsewhere/x", "mesh/x"}
+
+
 def test_what_is_not_taken(cluster: Cluster, other: Cluster, guarded: Guarded) -> None:
     good = cluster.token(*GATEWAY, AUDIENCE)
     theirs = other.token(*GATEWAY, AUDIENCE)

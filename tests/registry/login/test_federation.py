@@ -163,6 +163,38 @@ async def test_a_token_without_a_key_s_id_is_no_reason_to_ask(door: Door, issuer
     assert issuer.asked == []
 
 
+async def test_of_two_that_are_called_the_same_the_key_says_which(
+    entrance: Entrance, issuer: IssuerServer
+) -> None:
+    """As clusters are: most call themselves the same."""
+    with running() as other:
+        other.key("two")
+        asking = Asking()
+        providers = [
+            Provider(replace(entrance.known, name=name), Place(keys=one.url + KEYS), asking)
+            for name, one in (("a", issuer), ("b", other))
+        ]
+        federation = Federation(providers, (), (), asking)
+        door = Door(
+            UserFile(None), Audiences(Seal()), None, federation=federation, audit=entrance.records.append
+        )
+        mine, theirs = issuer.token(), other.token(kid="two", iss=issuer.url)
+        assert [(await enter(door, basic(one))).name for one in (mine, theirs)] == ["oidc:a/x", "oidc:b/x"]
+        asked = issuer.asked + other.asked
+        nobody_s = jwt.encode({"iss": issuer.url}, issuer.key("one"), "RS256", {"kid": ""})
+        assert "a key that its issuer does not have" in (await refused(door, basic(nobody_s))).message
+        assert issuer.asked + other.asked == asked
+        await door.close()
+        other.answers[KEYS] = b""
+        asking = Asking()
+        providers = [Provider(one.issuer, one._place, asking) for one in providers]
+        door = Door(UserFile(None), Audiences(Seal()), None, federation=Federation(providers, asking=asking))
+        assert (await enter(door, basic(mine))).name == "oidc:a/x"
+        with pytest.raises(IssuerUnavailable, match="b, which says who you are, does not answer"):
+            await enter(door, basic(theirs))
+        await door.close()
+
+
 async def test_a_token_of_nobody_who_is_known_is_a_password_like_any(
     door: Door, issuer: IssuerServer
 ) -> None:

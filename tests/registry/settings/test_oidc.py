@@ -116,13 +116,21 @@ def test_what_is_wrong_is_said_and_no_secret_with_it(tmp_path: Path, entry: Any,
 @pytest.mark.parametrize(
     ("other", "said"),
     [
-        (ONE | {"name": "other"}, f"two have the issuer {URL}"),
+        (ONE | {"name": "other"}, f"two have the issuer {URL}; give each keys of its own"),
+        (ONE | {"name": "other", "keys": f"{URL}/keys"}, f"two have the issuer {URL}"),
         ({"issuer": f"{URL}/b", "audience": "x"}, "two have the name token.actions.githubusercontent.com"),
     ],
 )
 def test_issuers_are_told_apart(tmp_path: Path, other: Any, said: str) -> None:
     with pytest.raises(SettingsInvalid, match=said):
         written(tmp_path, ONE, other)
+
+
+def test_two_of_one_issuer_are_told_apart_by_their_keys(tmp_path: Path) -> None:
+    one, other = (ONE | {"name": name, "keys": f"{URL}/{name}"} for name in ("a", "b"))
+    assert [entry.known.name for entry in written(tmp_path, one, other).settings.access.oidc] == ["a", "b"]
+    with pytest.raises(SettingsInvalid, match=f"two have the issuer {URL}"):
+        written(tmp_path, one, other | {"keys": one["keys"]})
 
 
 @pytest.mark.parametrize("revoked", ["x", "user:alice", "oidc:x", "0" * 15])
