@@ -128,6 +128,7 @@ def wire(settings: Settings, supervisor: int | None = None) -> Wired:
         verifier=verifier,
         remembered=place.remembered,
         locates=place.locates,
+        opens=place.opens,
         origins=Origins(Proxies(settings.server.trusted_proxies)),
         audit=audit,
         certificates=lambda: [certificate.ending] if certificate else [],

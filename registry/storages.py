@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from registry.settings import Settings
 from storage import paths
 from storage.disk import DiskDriver
-from storage.driver import Driver, Locates, ObjectMissing, Peek
+from storage.driver import Driver, Locates, ObjectMissing, Opens, Peek
 from storage.errors import StoreUnavailable
 from storage.quota.accounted import Accounted
 from storage.quota.quotas import Quotas
@@ -35,8 +35,8 @@ class Place:
     """Where content is: its driver, what pulls read by, what the hot path looks at, a folder for spools.
 
     `folder` is where it lies, if that is on disk; `remembered` is the memory in front of it, if it has one;
-    `locates` tells where clients fetch large content themselves, if they are to. `driver` keeps the books of
-    `quotas`, where there are any.
+    `locates` tells where clients fetch large content themselves, if they are to, `opens` gives it as open
+    files. `driver` keeps the books of `quotas`, where there are any.
     `close` when it is not needed any more.
     """
 
@@ -48,6 +48,7 @@ class Place:
     folder: Path | None = None
     remembered: Remembered | None = None
     locates: Locates | None = None
+    opens: Opens | None = None
     quotas: Quotas | None = None
 
 
@@ -57,7 +58,9 @@ def opened(settings: Settings, made: Collection[str] = ()) -> Place:
         return _with_quotas(_bucket(settings), settings)
     folder = _folder(settings)
     disk = DiskDriver(folder, made)
-    return _with_quotas(Place(disk, disk, disk, folder / "temp", _nothing, folder=folder), settings)
+    return _with_quotas(
+        Place(disk, disk, disk, folder / "temp", _nothing, folder=folder, opens=disk), settings
+    )
 
 
 async def prepared(settings: Settings) -> Path | None:

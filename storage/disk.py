@@ -15,6 +15,7 @@ import os
 import stat
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
+from io import FileIO
 from itertools import islice
 from pathlib import Path
 from typing import TypeVar
@@ -83,6 +84,10 @@ class DiskDriver:
         if stat.S_ISDIR(found.st_mode):
             raise ObjectMissing(key)
         return Stat(size=found.st_size, modified=found.st_mtime)
+
+    async def handle(self, key: str) -> FileIO:
+        """See `storage.driver.Opens`."""
+        return await self._run(lambda: (self.root / key).open("rb", buffering=0), key)
 
     async def read(self, key: str, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
         """See `storage.driver.Driver`."""

@@ -23,6 +23,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from io import FileIO
 from typing import Protocol
 
 CHUNK = 1 << 20
@@ -199,6 +200,16 @@ class Peek(Protocol):
         """The first PEEKED bytes of an object as it is now; None where none is to be had without waiting.
 
         Synchronous, for the event loop: some microseconds at most.
+        """
+
+
+class Opens(Protocol):
+    """What a store can whose objects are files of this machine: only the disk."""
+
+    async def handle(self, key: str) -> FileIO:
+        """An object, open to be read: it stays as it is, whatever becomes of the key. Close it.
+
+        Raises ObjectMissing, StoreUnavailable.
         """
 
 

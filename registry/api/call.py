@@ -31,7 +31,7 @@ from registry.publish.verifier import Verifier
 from registry.signing.ring import KeyRing
 from storage import names
 from storage.digest import Digest
-from storage.driver import Locates, Page, Witness
+from storage.driver import Locates, Opens, Page, Witness
 from storage.errors import DigestInvalid, PageInvalid, SizeInvalid
 from storage.manifest import Descriptor
 from storage.pulls import AGENT
@@ -84,8 +84,9 @@ class Services:
     what is not signed. `ring` are the keys that sign and signed; `public_url` is how the registry is known
     from outside, "" where that is not said; `capabilities` write and read URLs that need no login;
     `remembered` is the memory in front of a store that has one; `locates` tells where clients fetch large
-    blobs themselves, if they are to. `origins` say where requests come from, `audit` takes down what was
-    done; `certificates` says when what is served by TLS ends; `pulled` notes who pulled what.
+    blobs themselves, if they are to, `opens` gives blobs that are files as such. `origins` say where requests
+    come from, `audit` takes down what was done; `certificates` says when what is served by TLS ends; `pulled`
+    notes who pulled what.
     """
 
     rules: Rules
@@ -105,6 +106,7 @@ class Services:
     verifier: Verifier = field(default_factory=Verifier)
     remembered: Remembered | None = None
     locates: Locates | None = None
+    opens: Opens | None = None
     origins: Origins = field(default_factory=lambda: Origins(Proxies()))
     audit: Audit = silent
     certificates: Callable[[], Iterable[Ending]] = tuple

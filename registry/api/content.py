@@ -8,14 +8,16 @@ from collections.abc import AsyncIterator, Callable
 
 from starlette.responses import Response, StreamingResponse
 
-from registry.api import ranges
+from registry.api import ranges, zerocopy
 from registry.api.call import Call
+from registry.api.zerocopy import FileResponse
 from registry.hot import conditional
 from storage.digest import Digest
 from storage.driver import ObjectMissing, Witness
 from storage.errors import StoreUnavailable
 
 _SLICE = 256 << 10
+_WORTH_A_FILE = 1 << 20  # less than that is read at once
 
 Read = Callable[[int, int | None], AsyncIterator[bytes]]
 
@@ -76,7 +78,7 @@ class Content:
                 "Content-Length": str(part.end - part.start),
                 "Content-Range": part.content_range,
             }
-            return await self._streamed(part.start, part.end, 206, headers)
+            return await self._streamed(call, part.start, part.end, 206, headers)
         if call.request.method == "HEAD":
             return Response(headers=self._headers)
         if self._witness is not None and self.size <= call.services.answers.largest:
@@ -90,7 +92,7 @@ class Content:
                     call.path, call.audience, response.raw_headers, body, self._witness, self._pulled
                 )
                 return response
-        return await self._streamed(0, self.size, 200, self._headers)
+        return await self._streamed(call, 0, self.size, 200, self._headers)
 
     def _elsewhere(self, url: str) -> Response:
         """Nobody may keep it: it is for this client, whose right was looked at, and for now."""
@@ -103,8 +105,15 @@ class Content:
             },
         )
 
-    async def _streamed(self, start: int, end: int, status: int, headers: dict[str, str]) -> Response:
+    async def _streamed(
+        self, call: Call, start: int, end: int, status: int, headers: dict[str, str]
+    ) -> Response:
         """A part as it is read; what fails before its first piece is there is still raised here."""
+        opens = call.services.opens
+        if opens and self._key and end - start >= _WORTH_A_FILE and zerocopy.is_offered(call.request.scope):
+            with contextlib.suppress(ObjectMissing):
+                file = await opens.handle(self._key)
+                return FileResponse(file, start, end, status, headers, self._cut(end))
         pieces = self._exactly(start, end)
         first = await anext(pieces, b"")
         return StreamingResponse(_resumed(first, pieces), status, headers)
@@ -127,10 +136,13 @@ class Content:
                 sent += len(piece)
                 yield piece
         if sent != end:
-            raise StoreUnavailable(
-                f"the stored bytes of {self.digest} end at {sent} of {end}.",
-                fix="Push the content again, or restore it from a backup.",
-            )
+            raise self._cut(end)
+
+    def _cut(self, end: int) -> StoreUnavailable:
+        return StoreUnavailable(
+            f"the stored bytes of {self.digest} end before {end}.",
+            fix="Push the content again, or restore it from a backup.",
+        )
 
 
 async def _resumed(first: bytes, pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

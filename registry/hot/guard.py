@@ -332,7 +332,7 @@ class _GentleTransport(asyncio.Transport):
 
     def __init__(self, protocol: GuardedProtocol, transport: asyncio.Transport) -> None:
         super().__init__()
-        self._protocol = protocol
+        self.protocol = protocol
         self._transport = transport
 
     def write(self, data: bytes | bytearray | memoryview[Any]) -> None:
@@ -342,4 +342,4 @@ class _GentleTransport(asyncio.Transport):
         return self._transport.is_closing()
 
     def close(self) -> None:
-        self._protocol.close_gently()
+        self.protocol.close_gently()

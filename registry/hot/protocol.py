@@ -18,10 +18,10 @@ from uvicorn.server import ServerState
 from registry.hot.cache import EVERYBODY, Entry, HotCache
 from registry.hot.conditional import matches
 from registry.hot.glance import Glance
-from registry.hot.guard import GuardedProtocol
 from registry.hot.head import Head, HeadMemo
 from registry.hot.patience import Patience, Watch
 from registry.hot.pulled import Pulled
+from registry.hot.sending import SendingProtocol
 from storage.driver import Peek
 
 Identify = Callable[[bytes | None], str | None]
@@ -97,7 +97,7 @@ class Hot:
         self.not_modified = STATUS_LINE[304] + lines
 
 
-class HotProtocol(GuardedProtocol):
+class HotProtocol(SendingProtocol):
     """One connection. `hot` is set by the subclass that a server is given."""
 
     hot: Hot

@@ -108,6 +108,16 @@ async def test_sweep_takes_old_folders_of_temporary_files(driver: DiskDriver, pl
 # peek
 
 
+async def test_a_handle_stays_as_it_is(driver: DiskDriver) -> None:
+    await driver.put("a/b", b"content")
+    with await driver.handle("a/b") as file:
+        await driver.put("a/b", b"other")
+        assert file.read() == b"content"
+    for key in ("a/c", "a"):
+        with pytest.raises(ObjectMissing):
+            await driver.handle(key)
+
+
 async def test_peek(driver: DiskDriver) -> None:
     await driver.put("t/latest", b"one")
     witness = Witness("t/latest", b"one")

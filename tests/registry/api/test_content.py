@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import math
 import os
+import socket
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 from starlette.requests import Request
@@ -17,6 +19,7 @@ from starlette.responses import Response
 from registry.access.principal import Principal
 from registry.api.call import Call
 from registry.api.content import Content
+from storage import paths as paths_in_store
 from storage.digest import Digest
 from storage.driver import Witness
 from tests.real.sidecargo import Sidecargo
@@ -116,7 +119,21 @@ def test_what_is_too_large_for_memory_is_streamed(registry: Registry) -> None:
     before = hits(registry)
     for _ in range(2):
         assert registry.get(path).body == data
+    for first, last in ((0, 8 << 20), (1, 2 << 20), (7 << 20, 8 << 20), (5, 10)):
+        part = registry.get(path, {"Range": f"bytes={first}-{last}"})
+        assert (part.status, part.body) == (206, data[first : last + 1])
     assert hits(registry) == before
+
+
+def test_what_is_deleted_meanwhile_is_still_whole(registry: Registry, store: Path) -> None:
+    data = os.urandom(32 << 20)
+    path = f"{registry.base}/blobs/{registry.blob(data)}"
+    with Connection(registry.host) as connection:
+        connection.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 << 10)
+        connection.send("GET", path)
+        eventually(lambda: bool(connection.socket.recv(1, socket.MSG_PEEK)))
+        (store / paths_in_store.blob(Digest.of(data))).unlink()
+        assert connection.answer().body == data
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +142,7 @@ class Elsewhere:
 
     locates: Elsewhere | None = None
     largest: int = 1000
+    opens: None = None
 
     @property
     def answers(self) -> Elsewhere:

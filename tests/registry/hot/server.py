@@ -22,6 +22,7 @@ from registry.hot.conditional import matches, not_modified_headers, read_tags
 from registry.hot.patience import Patience
 from registry.hot.protocol import hot_protocol
 from registry.hot.pulled import Pulled
+from registry.hot.sending import ZERO_COPY
 from storage.driver import Witness
 
 Headers = list[tuple[bytes, bytes]]
@@ -48,7 +49,9 @@ class Application:
     files: Files
     answers: dict[str, tuple[str, bytes]] = field(default_factory=dict)  # path → witness key, body
     asked: list[str] = field(default_factory=list)
+    parts: dict[str, tuple[Path, int, int]] = field(default_factory=dict)  # path → file, offset, count
     received: list[dict[str, Any]] = field(default_factory=list)
+    errors: list[BaseException] = field(default_factory=list)
     gate: threading.Event = field(default_factory=threading.Event)
 
     def add(self, path: str, key: str, body: bytes) -> None:
@@ -71,6 +74,8 @@ class Application:
             await self._upload(receive, send)
         elif path in self.answers:
             await self._get(scope, send)
+        elif path in self.parts:
+            await self._part(scope, send)
         else:
             await self._send(send, 404, [], b"no " + path.encode())
 
@@ -100,6 +105,21 @@ class Application:
         if scope["method"] == "GET" and audience is not None and not scope["query_string"]:
             pulled = scope["path"] if "/manifests/" in scope["path"] else ""
             self.cache.offer(scope["raw_path"], audience, headers, body, Witness(key, witness), pulled)
+
+    async def _part(self, scope: Any, send: Any) -> None:
+        path, offset, count = self.parts[scope["path"]]
+        if ZERO_COPY not in scope.get("extensions", {}):
+            await self._send(send, 200, [], b"in memory")
+            return
+        headers = [(b"content-length", b"%d" % count)]
+        with path.open("rb") as file:
+            path.unlink()
+            try:
+                await send({"type": "http.response.start", "status": 200, "headers": headers})
+                await send({"type": ZERO_COPY, "file": file.fileno(), "offset": offset, "count": count})
+            except BaseException as error:
+                self.errors.append(error)
+                raise
 
     async def _upload(self, receive: Any, send: Any) -> None:
         total = 0
@@ -173,7 +193,12 @@ class Served:
 
 @contextlib.contextmanager
 def serving(
-    root: Path, patience: Patience | None = None, *, budget: int = 64 << 20, **config: Any
+    root: Path,
+    patience: Patience | None = None,
+    *,
+    budget: int = 64 << 20,
+    send_buffer: int | None = None,
+    **config: Any,
 ) -> Iterator[Served]:
     """A server over `root` with tiny limits where the test gives them."""
     files = Files(root)
@@ -182,6 +207,8 @@ def serving(
     pulled = Pulled()
     protocol = hot_protocol(cache, files, identify, patience, seal, pulled)
     sock = socket.create_server(("127.0.0.1", 0))
+    if send_buffer is not None:  # connections inherit it
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer)
     settings = uvicorn.Config(
         app,
         http=protocol,

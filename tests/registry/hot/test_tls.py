@@ -122,3 +122,10 @@ def test_an_answer_before_the_body_s_end_can_be_read(served: Served, connect: Co
         client.send(head("/early", "PUT", b"Content-Length: 50000000\r\n"))
         client.send(bytes(1_000_000))
         assert client.answer().endswith(b"too large")
+
+
+def test_parts_of_files_are_not_sent_by_the_kernel(served: Served, connect: Connect, tmp_path: Path) -> None:
+    """It would send what nobody has encrypted."""
+    served.app.parts["/part"] = (tmp_path / "part", 0, 1)
+    with connect() as client:
+        assert client.ask("/part").endswith(b"in memory")
