@@ -8,8 +8,7 @@ KILLS ?= 500
 OUTAGES ?= 20
 MINUTES ?= 60
 BIN := .venv/bin
-# A file's tests stay together, for they share servers; the longest folders come first. Many wait: one more than
-# there are processors.
+# A file's tests stay together, for they share servers. Many wait: one process more than there are processors.
 PARALLEL := -n $(shell n=$$(getconf _NPROCESSORS_ONLN); echo $$((n < 4 ? n + 1 : 4))) --dist loadfile --no-loadscope-reorder
 COMPILE := $(BIN)/pip-compile --generate-hashes --no-emit-index-url --no-emit-find-links --no-header \
 	--strip-extras --allow-unsafe --quiet

@@ -17,6 +17,22 @@ from tests.real import seaweed, sidecargo
 from tests.real.seaweed import Bucket, Seaweed
 from tests.real.sidecargo import Sidecargo
 
+LONGEST = ("replicas", "outages", "crash", "real", "storage/s3")
+"""Folders whose tests take longest: they come first, so that nobody is left alone with one of them."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the longest first; the others stay in order."""
+    here = Path(__file__).parent
+
+    def rank(item: pytest.Item) -> int:
+        inside = item.path.relative_to(here).as_posix()
+        return next(
+            (at for at, folder in enumerate(LONGEST) if inside.startswith(f"{folder}/")), len(LONGEST)
+        )
+
+    items.sort(key=rank)
+
 
 def pytest_configure() -> None:
     """A run that is told to end ends what it started, too."""
