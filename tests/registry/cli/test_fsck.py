@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import json
 import signal
 import sys
 import threading
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -151,7 +151,15 @@ def test_who_is_interrupted_goes_on(sidecargo: Runner, folder: Path, tmp_path: P
         path.write_bytes(content)
     command = [sys.executable, "-m", "registry", "fsck", "--storage", folder, "--rate", "0.1"]
     running = Process(command, log=tmp_path / "log", env=environment(PYTHONPATH=str(ROOT)))
-    time.sleep(3)
+
+    def hashes() -> bool:
+        for file in Path(f"/proc/{running.pid}/fd").iterdir():
+            with contextlib.suppress(FileNotFoundError):  # closed meanwhile
+                if file.readlink().is_relative_to(folder / "blobs"):
+                    return True
+        return False
+
+    running.wait_until(hashes)
     running._popen.send_signal(signal.SIGINT)
     assert running._popen.wait(30) == 130, running.said()
     assert "interrupted" in running.said()
