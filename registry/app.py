@@ -87,8 +87,8 @@ def serve(settings: Settings) -> int:
     with tempfile.TemporaryDirectory(prefix="metrics-", dir=beside) as counts:
         if settings.server.workers > 1:
             metrics.share(counts)
-        workers.run(workers.Worker(wire, settings, settings.server.workers), listeners)
-    return 0
+        served = workers.run(workers.Worker(wire, settings, settings.server.workers), listeners)
+    return 0 if served else 1
 
 
 def wire(settings: Settings, supervisor: int | None = None) -> Wired:

@@ -27,6 +27,7 @@ class Supervisor(Multiprocess):
     """A process for each listener; what waits at that of a dead one waits for the next."""
 
     processes: list[Process]
+    failed = False  # a worker could not start
 
     def __init__(self, config: Config, listeners: Sequence[socket.socket]) -> None:
         super().__init__(config, [*listeners])
@@ -47,6 +48,7 @@ class Supervisor(Multiprocess):
             process.join()
             if process.exitcode == STARTUP_FAILURE:
                 _log.error("worker %d did not start: the server ends", process.pid)
+                self.failed = True
                 self.should_exit.set()
             elif not self.should_exit.is_set():
                 self.processes[at] = _started(self.config, listener)

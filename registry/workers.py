@@ -142,15 +142,21 @@ def most_connections() -> int:
     return max(files - FILES_OF_OURS, files // 2)
 
 
-def run(worker: Worker, listeners: Sequence[socket.socket]) -> None:
-    """Serve on bound sockets, one a worker, until SIGTERM or SIGINT; then finish what is under way."""
+def run(worker: Worker, listeners: Sequence[socket.socket]) -> bool:
+    """Serve on bound sockets, one a worker, until SIGTERM or SIGINT; then finish what is under way.
+
+    Whether it could.
+    """
     if len(listeners) > 1:
-        Supervisor(worker, listeners).run()
-        return
+        supervisor = Supervisor(worker, listeners)
+        supervisor.run()
+        return not supervisor.failed
     # uvicorn raises the signal again when it has finished; that must not end the process with it.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)
-    uvicorn.Server(worker).run(sockets=[*listeners])
+    server = uvicorn.Server(worker)
+    server.run(sockets=[*listeners])
+    return server.started
 
 
 def _end_in_time() -> None:

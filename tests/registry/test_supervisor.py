@@ -19,14 +19,13 @@ from tests.registry.talk import eventually, fresh
 
 NEVER_STARTS = """\
 import socket, sys
-from uvicorn.config import STARTUP_FAILURE, Config
-from registry.supervisor import Supervisor
+from registry import workers
 
-class Never(Config):
-    def load(self):
-        sys.exit(STARTUP_FAILURE)
+def never(settings, supervisor):
+    sys.exit(3)
 
-Supervisor(Never("", workers=2, log_config=None), [socket.socket(), socket.socket()]).run()
+listeners = workers.listen("127.0.0.1", 0, 2)
+sys.exit(0 if workers.run(workers.Worker(never, None, 2), listeners) else 1)
 """
 
 
@@ -92,5 +91,5 @@ def test_the_supervisor_has_no_other_thread(serve: Callable[..., Sidecargo]) -> 
 def test_a_worker_that_cannot_start_ends_the_server() -> None:
     """The next one could not either."""
     said = run(sys.executable, "-c", NEVER_STARTS, env=environment(PYTHONPATH=str(ROOT)), seconds=20)
-    assert said.code == 0
+    assert said.code == 1
     assert said.err.endswith("did not start: the server ends\n")
