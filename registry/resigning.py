@@ -1,4 +1,4 @@
-"""Signing again by as many processes as there are processors: one alone would use one of them."""
+"""Signing again by two processes a processor: half of the time each waits for the disk."""
 
 from __future__ import annotations
 
@@ -41,9 +41,7 @@ def run(settings: Settings, host: str, told: Told) -> Counts:
     `host` is how the registry is known; `told` is called now and then with a repository's name and the
     counts so far. Raises StoreError, also where a process ends before it is done.
     """
-    of = min(len(os.sched_getaffinity(0)), MOST)
-    if of == 1:
-        return asyncio.run(_signed(settings, host, Share(), told))
+    of = min(2 * len(os.sched_getaffinity(0)), MOST)
     with contextlib.ExitStack() as running:
         open_ones = [running.enter_context(_begun(settings, host, Share(number, of))) for number in range(of)]
         found: dict[Connection, Counts] = {}
