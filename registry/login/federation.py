@@ -9,7 +9,6 @@ from itertools import chain
 from registry.access import idtokens
 from registry.access.identities import Identity
 from registry.access.issuers import within
-from registry.access.keyset import Key
 from registry.access.principal import OIDC
 from registry.login.asking import Asking, IssuerSilent
 from registry.login.provider import Provider
@@ -63,10 +62,11 @@ class Federation:
         if not others or not said.key_id:
             return first
         every = (first, *others)
-        keys = await asyncio.gather(*(one.key(said.key_id) for one in every), return_exceptions=True)
-        having = [one for one, key in zip(every, keys, strict=True) if isinstance(key, Key)]
-        silent = [one for one, key in zip(every, keys, strict=True) if isinstance(key, IssuerSilent)]
-        return (having or silent or [first])[0]
+        found = await asyncio.gather(*(_has(one, said.key_id) for one in every))
+        best = [
+            one for wanted in (True, None) for one, has in zip(every, found, strict=True) if has is wanted
+        ]
+        return best[0] if best else first
 
     async def identity(
         self, provider: Provider, token: str, now: float, *, audience: str = "", nonce: str = ""
@@ -97,3 +97,11 @@ class Federation:
         """Let go of the threads."""
         if self._asking is not None:
             await self._asking.close()
+
+
+async def _has(provider: Provider, key_id: str) -> bool | None:
+    """Whether an issuer has a key; None: it does not answer."""
+    try:
+        return await provider.key(key_id) is not None
+    except IssuerSilent:
+        return None
