@@ -8,8 +8,11 @@ KILLS ?= 500
 OUTAGES ?= 20
 MINUTES ?= 60
 BIN := .venv/bin
+ENDLESS := -o timeout=0 -o faulthandler_timeout=0
 # A file's tests stay together, for they share servers. Many wait: one process more than there are processors.
-PARALLEL := -n $(shell n=$$(getconf _NPROCESSORS_ONLN); echo $$((n < 4 ? n + 1 : 4))) --dist loadfile --no-loadscope-reorder
+# Where a process of pytest dies the run ends, for xdist waits for ever on the one that replaces it.
+PARALLEL := -n $(shell n=$$(getconf _NPROCESSORS_ONLN); echo $$((n < 4 ? n + 1 : 4))) --dist loadfile --no-loadscope-reorder \
+	--max-worker-restart 0
 COMPILE := $(BIN)/pip-compile --generate-hashes --no-emit-index-url --no-emit-find-links --no-header \
 	--strip-extras --allow-unsafe --quiet
 
@@ -42,13 +45,13 @@ format: .venv/developing ## put the code into its form
 
 fuzz: .venv/developing ## 100,000 inputs of each kind that no tool would write (INPUTS=…)
 	@.ci/tools
-	SIDECARGO_FUZZ=$(INPUTS) $(BIN)/python -m pytest -q -o faulthandler_timeout=0 tests/fuzz
+	SIDECARGO_FUZZ=$(INPUTS) $(BIN)/python -m pytest -q $(ENDLESS) tests/fuzz
 
 soak: .venv/developing ## what must hold for hours: kills (KILLS=…), failures of S3 (OUTAGES=…), replicas (MINUTES=…)
 	@.ci/tools weed
-	SIDECARGO_KILLS=$(KILLS) $(BIN)/python -m pytest -q -o faulthandler_timeout=0 tests/crash/test_kill.py
-	SIDECARGO_OUTAGES=$(OUTAGES) $(BIN)/python -m pytest -q -o faulthandler_timeout=0 tests/outages
-	SIDECARGO_MINUTES=$(MINUTES) $(BIN)/python -m pytest -q -s -o faulthandler_timeout=0 tests/replicas
+	SIDECARGO_KILLS=$(KILLS) $(BIN)/python -m pytest -q $(ENDLESS) tests/crash/test_kill.py
+	SIDECARGO_OUTAGES=$(OUTAGES) $(BIN)/python -m pytest -q $(ENDLESS) tests/outages
+	SIDECARGO_MINUTES=$(MINUTES) $(BIN)/python -m pytest -q -s $(ENDLESS) tests/replicas
 
 bench: .venv/developing ## the figures on disk and from S3, beside distribution and nginx
 	@.ci/tools

@@ -38,7 +38,7 @@ def pytest_configure() -> None:
     """A run that is told to end ends what it started, too."""
 
     def leave(_signal: int, _frame: FrameType | None) -> None:
-        pytest.exit("terminated", returncode=143)
+        pytest.exit("terminated", returncode=pytest.ExitCode.INTERRUPTED)
 
     signal.signal(signal.SIGTERM, leave)
 
