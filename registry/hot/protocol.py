@@ -33,6 +33,9 @@ SLICE = 256 << 10
 LATELY = 1000
 """Heads of which it is known for a second what was noted."""
 
+AGAIN = 4 << 10
+"""The longest head that a connection remembers as it came, to know it when it comes again."""
+
 _JOINED = 16 << 10  # up to this size one copy is cheaper than a second write
 
 
@@ -113,6 +116,10 @@ class HotProtocol(SendingProtocol):
         self._known = self.hot.heads.known
         self._sealed = self.hot.heads.sealed
         self._peek = self.hot.look(self.loop).peek
+        # What was last answered here, and its head: most clients ask on, and comparing beats hashing. A credential
+        # in it stays no longer than the connection, as it does in uvicorn's own scope of a request.
+        self._last = b""
+        self._last_head: Head | None = None
         self._answered_at = 0.0
         self._body: memoryview[int] | None = None  # an answer that is not yet written, or not yet taken
         self._position = 0
@@ -122,9 +129,14 @@ class HotProtocol(SendingProtocol):
     def data_received(self, data: bytes) -> None:
         """A hit, or the parser's."""
         if self.idle:
-            head = self._known.get(data) or self._sealed(data)
+            if data == self._last:
+                head = self._last_head
+            else:
+                head = self._known.get(data) or self._sealed(data)
             if head is not None:
                 if self._answer(head):
+                    if head is not self._last_head and len(data) <= AGAIN:
+                        self._last, self._last_head = data, head
                     return
             else:
                 head = self.hot.heads.read(data)
@@ -270,7 +282,8 @@ class HotProtocol(SendingProtocol):
             super().shutdown()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Let go of the body."""
+        """Let go of the body, and of what was asked."""
         self._body = None
+        self._last, self._last_head = b"", None
         self._held.clear()
         super().connection_lost(exc)

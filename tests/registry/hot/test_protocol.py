@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from registry.hot.patience import Patience
-from registry.hot.protocol import LATELY
+from registry.hot.protocol import AGAIN, LATELY
 from storage.pulls import AGENT
 from tests.registry.hot.server import Client, Served, eventually, head, serving
 
@@ -177,9 +177,38 @@ def test_no_credential_stays_in_memory(served: Served) -> None:
     with served.connect() as client:
         for _ in range(3):
             client.ask(path, extra=b"Authorization: Basic alice\r\n")
+        connection = served.connection
+        assert b"Basic alice" in connection._last, "as long as the connection lasts"
+    eventually(lambda: not served.server.server_state.connections)
     held = served.protocol.hot.heads.known
     assert held
     assert b"Basic alice" not in repr(list(held.items())).encode()
+    assert b"Basic alice" not in repr(vars(connection)).encode()
+
+
+def test_who_asks_the_same_again_is_looked_at_again(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = "/v2/a/manifests/v1"
+    served.warm(path, audience="alice")
+    served.app.asked.clear()
+    with served.connect() as client:
+        for _ in range(3):
+            client.ask(path, extra=b"Authorization: Basic alice\r\n")
+        assert served.app.asked == []
+        monkeypatch.setattr(served.protocol.hot, "identify", lambda sealed: None)
+        client.ask(path, extra=b"Authorization: Basic alice\r\n")
+        assert len(served.app.asked) == 1, "her credential is not known any more"
+
+
+def test_a_connection_remembers_no_long_head(served: Served) -> None:
+    path = "/v2/a/manifests/v1"
+    served.warm(path)
+    served.app.asked.clear()
+    with served.connect() as client:
+        for size in (10, AGAIN):
+            answers = {client.ask(path, extra=b"A: " + b"x" * size + b"\r\n") for _ in range(3)}
+            assert len(answers) == 1
+            assert len(served.connection._last) < AGAIN
+    assert served.app.asked == []
 
 
 @pytest.mark.parametrize("changed", ["content", "gone"])
