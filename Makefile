@@ -8,7 +8,6 @@ KILLS ?= 500
 OUTAGES ?= 20
 MINUTES ?= 60
 BIN := .venv/bin
-ENDLESS := -o timeout=0 -o faulthandler_timeout=0
 # A file's tests stay together, for they share servers. Many wait: one process more than there are processors.
 # Where a process of pytest dies the run ends, for xdist waits for ever on the one that replaces it.
 PARALLEL := -n $(shell n=$$(getconf _NPROCESSORS_ONLN); echo $$((n < 4 ? n + 1 : 4))) --dist loadfile --no-loadscope-reorder \
@@ -45,13 +44,13 @@ format: .venv/developing ## put the code into its form
 
 fuzz: .venv/developing ## 100,000 inputs of each kind that no tool would write (INPUTS=…)
 	@.ci/tools
-	SIDECARGO_FUZZ=$(INPUTS) $(BIN)/python -m pytest -q $(ENDLESS) tests/fuzz
+	SIDECARGO_FUZZ=$(INPUTS) $(BIN)/python -m pytest -q --timeout 0 tests/fuzz
 
 soak: .venv/developing ## what must hold for hours: kills (KILLS=…), failures of S3 (OUTAGES=…), replicas (MINUTES=…)
 	@.ci/tools weed
-	SIDECARGO_KILLS=$(KILLS) $(BIN)/python -m pytest -q $(ENDLESS) tests/crash/test_kill.py
-	SIDECARGO_OUTAGES=$(OUTAGES) $(BIN)/python -m pytest -q $(ENDLESS) tests/outages
-	SIDECARGO_MINUTES=$(MINUTES) $(BIN)/python -m pytest -q -s $(ENDLESS) tests/replicas
+	SIDECARGO_KILLS=$(KILLS) $(BIN)/python -m pytest -q --timeout 0 tests/crash/test_kill.py
+	SIDECARGO_OUTAGES=$(OUTAGES) $(BIN)/python -m pytest -q --timeout 0 tests/outages
+	SIDECARGO_MINUTES=$(MINUTES) $(BIN)/python -m pytest -q -s --timeout 0 tests/replicas
 
 bench: .venv/developing ## the figures on disk and from S3, beside distribution and nginx
 	@.ci/tools

@@ -39,7 +39,7 @@ _ENDED = "sidecargo-ended"
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """A staged object at one moment: `size` bytes are staged; `busy` when a writer was at it.
+    """A staged object at one moment: `size` bytes are staged; `writer` was at it then, if one was.
 
     Without an ETag nothing is in the store yet.
     """
@@ -48,7 +48,12 @@ class Stage:
     size: int
     plain: bool = True
     upload: str = ""
-    busy: bool = False
+    writer: str = ""
+
+    @property
+    def busy(self) -> bool:
+        """Whether a writer was at it."""
+        return bool(self.writer)
 
 
 NEW = Stage(None, 0)
@@ -118,15 +123,17 @@ async def end_surely(client: S3Client, key: str) -> None:
 
 
 async def write_record(
-    client: S3Client, key: str, before: Stage, staged: Staged, *, upload: str, writer: bool
+    client: S3Client, key: str, before: Stage, staged: Staged, *, upload: str, writer: str = ""
 ) -> Stage:
-    """Let these parts and what came after them be staged; raises Unmet when it is not as it was before."""
-    unique = uuid.uuid4().hex
-    line = json.dumps({"parts": staged.parts, "write": unique}).encode() + b"\n"
-    metadata = {_SIZE: str(staged.size), _UPLOAD: upload, _WRITER: unique if writer else ""}
+    """Let these parts and what came after them be staged; raises Unmet when it is not as it was before.
+
+    `writer` is who goes on with it, if one does.
+    """
+    line = json.dumps({"parts": staged.parts, "write": uuid.uuid4().hex}).encode() + b"\n"
+    metadata = {_SIZE: str(staged.size), _UPLOAD: upload, _WRITER: writer}
     said = {name: value for name, value in metadata.items() if value}
     etag = await put_if(client, key, line, staged.rest, etag=before.etag, metadata=said)
-    return Stage(etag, staged.size, plain=False, upload=upload, busy=writer)
+    return Stage(etag, staged.size, plain=False, upload=upload, writer=writer)
 
 
 async def names_upload(client: S3Client, key: str, upload: str) -> bool:
@@ -143,7 +150,7 @@ def _stage(answer: Any) -> Stage:
         staged_size(answer),
         plain=_SIZE not in metadata,
         upload=metadata.get(_UPLOAD, ""),
-        busy=_WRITER in metadata and _age(answer) < LEASE_SECONDS,
+        writer=metadata.get(_WRITER, "") if _age(answer) < LEASE_SECONDS else "",
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import uuid
 from collections.abc import Awaitable, Callable, Iterator
 
 from storage.driver import ObjectMissing, StageBusy, StageMoved
@@ -41,6 +42,8 @@ class Writer:
         self._key = key
         self._stage = stage
         self._again: Callable[[], Awaitable[Stage]] | None = again
+        self._id = uuid.uuid4().hex
+        self._in_doubt = False  # a write failed that may have been done
         self._parts = Parts(client, key, stage.upload)
         self._kept = Staged()  # what others may go on with: all but what is in this writer's hands
         self._held = bytearray()
@@ -93,7 +96,7 @@ class Writer:
     async def _written(self) -> Stage:
         if not self._parts.upload:
             return await form.write_plain(self._client, self._key, self._stage, self._held)
-        return await self._record(Staged(tuple(self._parts.tags), self._held), writer=False)
+        return await self._record(Staged(tuple(self._parts.tags), self._held))
 
     async def _begin(self) -> None:
         try:
@@ -182,13 +185,26 @@ class Writer:
         except Lost:
             if self._again is not None:
                 raise _Elsewhere from None
+            if await self._claimed_after_all():
+                return await self._write(step)
             self._lost = True
             raise
         except BaseException:
-            self._again = None  # it may have been done
+            self._again, self._in_doubt = None, True
             raise
-        self._again = None
+        self._again, self._in_doubt = None, False
         return stage
+
+    async def _claimed_after_all(self) -> bool:
+        """Whether a claim that seemed to fail was done: then it stands as this writer left it."""
+        if not self._in_doubt:
+            return False
+        self._in_doubt = False
+        stage = await form.look(self._client, self._key)
+        if stage.writer != self._id:
+            return False
+        self._stage = stage
+        return True
 
     async def _drop_parts(self) -> None:
         """Let go of parts that nobody else knows of."""
@@ -207,9 +223,9 @@ class Writer:
         async with self._gate:
             if self._lost:
                 raise Lost
-            self._stage = await self._write(lambda: self._record(self._kept, writer=True))
+            self._stage = await self._write(lambda: self._record(self._kept, writer=self._id))
 
-    async def _record(self, staged: Staged, *, writer: bool) -> Stage:
+    async def _record(self, staged: Staged, *, writer: str = "") -> Stage:
         return await form.write_record(
             self._client, self._key, self._stage, staged, upload=self._parts.upload, writer=writer
         )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import faulthandler
 import json
 import math
 import os
@@ -48,8 +47,8 @@ KILLED_EVERY = 9.0
 SETTINGS = 'server: {public_url: "http://plugins.example.com"}\n'
 
 
+@pytest.mark.timeout(0)  # it has a limit of its own, at which it ends what it began
 def test_nothing_is_lost(bucket: Bucket, tmp_path: Path) -> None:
-    faulthandler.cancel_dump_traceback_later()  # this has a limit of its own, at which it ends what it began
     write_new(tmp_path / "signing.key")
     (tmp_path / "settings.yaml").write_text(SETTINGS)
     flags = ("--storage", bucket.url, "--signing-key", str(tmp_path / "signing.key"))

@@ -113,10 +113,47 @@ async def test_a_writer_that_loses_in_the_middle_lets_go_of_its_parts(
     await writer.add(b"x" * (PART + 1))
     assert bucket.multiparts() == ["u/1"]
     stage = await form.look(client, "u/1")
-    await form.write_record(client, "u/1", stage, Staged(), upload="", writer=False)
+    await form.write_record(client, "u/1", stage, Staged(), upload="")
     with pytest.raises(Lost):
         await writer.end()
     assert bucket.multiparts() == []
+
+
+UNTOLD = (faults.after(500, "InternalError"), *[faults.answers(500, "InternalError")] * 3)
+"""It is done at the first try, and none of them says so."""
+
+
+@pytest.mark.parametrize("long", [False, True], ids=["short", "long"])
+async def test_a_claim_that_nobody_heard_of_is_the_writers_own(driver: S3Driver, long: bool) -> None:
+    before = await form.write_plain(driver.client, "u/1", form.NEW, b"before")
+    writer = Writer(driver.client, "u/1", before, again)
+    wire = Wire(driver)
+    wire.disturb("PutObject", *UNTOLD)
+    await writer.add(b" and")
+    await seen_busy(driver.client)
+    async with asyncio.timeout(10):
+        while wire.calls.count("PutObject") < len(UNTOLD):  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(0.05)
+    more = b"x" * PART if long else b" after"
+    await writer.add(more)
+    stage = await writer.end()
+    assert (stage.busy, await form.look(driver.client, "u/1")) == (False, stage)
+    assert await driver.extend("u/1", stage.size, pieces(b"!")) == stage.size + 1
+    await driver.publish("u/1", "b/x", stage.size + 1)
+    assert await collect(driver.read("b/x")) == b"before and" + more + b"!"
+
+
+async def test_after_a_claim_that_nobody_heard_of_another_writer_may_come(driver: S3Driver) -> None:
+    writer = Writer(driver.client, "u/1", form.NEW, again)
+    wire = Wire(driver)
+    wire.disturb("PutObject", *UNTOLD)
+    await writer.add(b"mine")
+    await seen_busy(driver.client)
+    claimed = await form.look(driver.client, "u/1")
+    theirs = await form.write_plain(driver.client, "u/1", claimed, b"theirs")
+    with pytest.raises(Lost):
+        await writer.end()
+    assert await form.look(driver.client, "u/1") == theirs
 
 
 async def test_a_store_that_fails_leaves_what_was_safe(driver: S3Driver, bucket: Bucket) -> None:
