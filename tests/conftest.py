@@ -35,12 +35,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_configure() -> None:
-    """A run that is told to end ends what it started, too."""
+    """A run that is told to end ends what it started, too, which hears SIGINT though a shell's jobs do not."""
 
     def leave(_signal: int, _frame: FrameType | None) -> None:
         pytest.exit("terminated", returncode=pytest.ExitCode.INTERRUPTED)
 
     signal.signal(signal.SIGTERM, leave)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(name="sidecargo", scope="module")

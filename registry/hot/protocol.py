@@ -116,7 +116,7 @@ class HotProtocol(SendingProtocol):
         self._known = self.hot.heads.known
         self._sealed = self.hot.heads.sealed
         self._peek = self.hot.look(self.loop).peek
-        # What was last answered here, and its head: most clients ask on, and comparing beats hashing. A credential
+        # What was last answered here: most clients ask the same again, and comparing beats hashing. A credential
         # in it stays no longer than the connection, as it does in uvicorn's own scope of a request.
         self._last = b""
         self._last_head: Head | None = None
@@ -129,10 +129,7 @@ class HotProtocol(SendingProtocol):
     def data_received(self, data: bytes) -> None:
         """A hit, or the parser's."""
         if self.idle:
-            if data == self._last:
-                head = self._last_head
-            else:
-                head = self._known.get(data) or self._sealed(data)
+            head = self._last_head if data == self._last else self._known.get(data) or self._sealed(data)
             if head is not None:
                 if self._answer(head):
                     if head is not self._last_head and len(data) <= AGAIN:
