@@ -35,7 +35,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_configure() -> None:
-    """A run that is told to end ends what it started, too, which hears SIGINT though a shell's jobs do not."""
+    """A run that is told to end ends what it started; that hears SIGINT, which a shell's jobs do not."""
 
     def leave(_signal: int, _frame: FrameType | None) -> None:
         pytest.exit("terminated", returncode=pytest.ExitCode.INTERRUPTED)

@@ -116,8 +116,8 @@ class HotProtocol(SendingProtocol):
         self._known = self.hot.heads.known
         self._sealed = self.hot.heads.sealed
         self._peek = self.hot.look(self.loop).peek
-        # What was last answered here: most clients ask the same again, and comparing beats hashing. A credential
-        # in it stays no longer than the connection, as it does in uvicorn's own scope of a request.
+        # What was last answered here: most ask the same again, and comparing beats hashing. A credential in it
+        # stays no longer than the connection, as it does in uvicorn's own scope of a request.
         self._last = b""
         self._last_head: Head | None = None
         self._answered_at = 0.0
