@@ -116,7 +116,7 @@ class HotProtocol(SendingProtocol):
         self._known = self.hot.heads.known
         self._sealed = self.hot.heads.sealed
         self._peek = self.hot.look(self.loop).peek
-        # What was last answered here: most ask the same again, and comparing beats hashing. A credential in it
+        # What was answered here last: most ask that again, and comparing beats hashing. A credential in it
         # stays no longer than the connection, as it does in uvicorn's own scope of a request.
         self._last = b""
         self._last_head: Head | None = None
