@@ -26,6 +26,7 @@ class Turns:
         self._inner = driver
         self._waiting: dict[int, list[asyncio.Future[None]]] = {}
         self._idle = asyncio.Event()
+        self._news = asyncio.Event()  # a story waits for its turn, or has ended
 
     @classmethod
     def over(cls, driver: Driver) -> tuple[Turns, Driver]:
@@ -56,6 +57,7 @@ class Turns:
             return await found(*args, **options)
         turn = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(teller, []).append(turn)
+        self._news.set()
         await turn
         try:
             return await found(*args, **options)
@@ -69,13 +71,19 @@ class Turns:
         """
         self._waiting.clear()
         tasks = [asyncio.create_task(self._tell(number, story)) for number, story in enumerate(stories)]
+        for task in tasks:
+            task.add_done_callback(lambda _: self._news.set())
         given: list[int] = []
         wanted = iter(order)
         while True:
             await self._settle()
+            self._news.clear()
             ready = [number for number, turns in sorted(self._waiting.items()) if turns]
             if not ready:
-                return [await task for task in tasks], given
+                if all(task.done() for task in tasks):
+                    return [await task for task in tasks], given
+                await self._news.wait()  # one is in a thread
+                continue
             number = next(wanted, ready[0])
             if number not in ready:
                 number = ready[0]
