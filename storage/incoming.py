@@ -14,6 +14,7 @@ SMALL = 4 << 10
 """A blob of so many bytes at most lies within its link."""
 
 _FIRST = 128 << 10
+_PIECE = CHUNK // 2  # for as much more is on its way meanwhile
 
 
 @dataclass(slots=True)
@@ -37,7 +38,7 @@ class Running:
 
 
 async def measured(source: AsyncIterator[bytes], limit: int, size: int | None) -> AsyncIterator[bytes]:
-    """The source in pieces of up to about CHUNK; raises BodyTooLarge over `limit`, SizeInvalid if not `size`.
+    """The source in pieces of about _PIECE; raises BodyTooLarge over `limit`, SizeInvalid if not `size`.
 
     The first ones are smaller: of a short body, too, most is stored when its end comes.
     """
@@ -54,7 +55,7 @@ async def measured(source: AsyncIterator[bytes], limit: int, size: int | None) -
             if len(held) >= enough:
                 yield bytes(held)
                 held.clear()
-                enough = min(2 * enough, CHUNK)
+                enough = min(2 * enough, _PIECE)
     except Exception:
         # What came before the client went away counts: it may go on from there.
         if held:
@@ -64,6 +65,22 @@ async def measured(source: AsyncIterator[bytes], limit: int, size: int | None) -
         yield bytes(held)
     if size is not None and seen != size:
         raise SizeInvalid(f"{seen} bytes came where {size} were announced.")
+
+
+async def ahead(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """The pieces, the next one on its way while one is worked on."""
+
+    async def pull() -> bytes | None:
+        return await anext(pieces, None)
+
+    coming = asyncio.create_task(pull())
+    try:
+        while (piece := await coming) is not None:
+            coming = asyncio.create_task(pull())
+            yield piece
+    finally:
+        coming.cancel()
+        await asyncio.gather(coming, return_exceptions=True)
 
 
 async def hashed(running: Running, pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

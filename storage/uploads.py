@@ -26,7 +26,7 @@ from storage.errors import (
     QuotaExceeded,
     UploadOutOfOrder,
 )
-from storage.incoming import SMALL, Running, hashed, measured, too_large
+from storage.incoming import SMALL, Running, ahead, hashed, measured, too_large
 from storage.quota.quotas import Quotas
 from storage.together import together
 
@@ -145,7 +145,7 @@ class Uploads:
             running = Running(hasher(session.algorithm))
         elif running and running.size != begin:
             running = None
-        pieces = measured(source, self._limit - begin, size)
+        pieces = ahead(measured(source, self._limit - begin, size))
         try:
             end = await self._driver.extend(
                 session.key, offset, hashed(running, pieces) if running else pieces
@@ -211,7 +211,7 @@ class Uploads:
         running = Running(hasher(digest.algorithm))
 
         async def proven() -> AsyncIterator[bytes]:
-            async for piece in hashed(running, measured(source, self._limit, size)):
+            async for piece in hashed(running, ahead(measured(source, self._limit, size))):
                 yield piece
             if running.hasher.hexdigest() != digest.hex:
                 raise _other_content(digest, running)
