@@ -3,7 +3,8 @@
 It is *plain* while it is small and nobody is seen to write to it, and again when all of it is there: its
 bytes are the object's. Else it is a *record*: a line of JSON with the ETags of the parts that a multipart
 upload to the same key has, then what came after the last whole part. What is known without reading it
-is in its metadata: how many bytes are staged, the multipart upload, and the writer, if one is at it.
+is in its metadata: how many bytes are staged, the multipart upload, who wrote it, and whether that writer
+is at it still.
 
 It comes into being with the first bytes: one that is not there is empty (`NEW`). One that has *ended* stays
 for a while as an object without bytes that says so, lest it be taken for a new one.
@@ -34,26 +35,23 @@ LEASE_SECONDS = 30.0
 _SIZE = "sidecargo-size"
 _UPLOAD = "sidecargo-upload"
 _WRITER = "sidecargo-writer"
+_BY = "sidecargo-by"
 _ENDED = "sidecargo-ended"
 
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """A staged object at one moment: `size` bytes are staged; `writer` was at it then, if one was.
+    """A staged object at one moment: `size` bytes are staged; `busy` when a writer was at it.
 
-    Without an ETag nothing is in the store yet.
+    Without an ETag nothing is in the store yet. `by` is whose record it is, where it is one.
     """
 
     etag: str | None
     size: int
     plain: bool = True
     upload: str = ""
-    writer: str = ""
-
-    @property
-    def busy(self) -> bool:
-        """Whether a writer was at it."""
-        return bool(self.writer)
+    busy: bool = False
+    by: str = ""
 
 
 NEW = Stage(None, 0)
@@ -123,17 +121,17 @@ async def end_surely(client: S3Client, key: str) -> None:
 
 
 async def write_record(
-    client: S3Client, key: str, before: Stage, staged: Staged, *, upload: str, writer: str = ""
+    client: S3Client, key: str, before: Stage, staged: Staged, *, upload: str, by: str, busy: bool
 ) -> Stage:
     """Let these parts and what came after them be staged; raises Unmet when it is not as it was before.
 
-    `writer` is who goes on with it, if one does.
+    `by` is whose record it is, `busy` whether that writer goes on.
     """
     line = json.dumps({"parts": staged.parts, "write": uuid.uuid4().hex}).encode() + b"\n"
-    metadata = {_SIZE: str(staged.size), _UPLOAD: upload, _WRITER: writer}
+    metadata = {_SIZE: str(staged.size), _UPLOAD: upload, _BY: by, _WRITER: by if busy else ""}
     said = {name: value for name, value in metadata.items() if value}
     etag = await put_if(client, key, line, staged.rest, etag=before.etag, metadata=said)
-    return Stage(etag, staged.size, plain=False, upload=upload, writer=writer)
+    return Stage(etag, staged.size, plain=False, upload=upload, busy=busy, by=by)
 
 
 async def names_upload(client: S3Client, key: str, upload: str) -> bool:
@@ -150,7 +148,8 @@ def _stage(answer: Any) -> Stage:
         staged_size(answer),
         plain=_SIZE not in metadata,
         upload=metadata.get(_UPLOAD, ""),
-        writer=metadata.get(_WRITER, "") if _age(answer) < LEASE_SECONDS else "",
+        busy=_WRITER in metadata and _age(answer) < LEASE_SECONDS,
+        by=metadata.get(_BY, ""),
     )
 
 

@@ -96,7 +96,7 @@ class Writer:
     async def _written(self) -> Stage:
         if not self._parts.upload:
             return await form.write_plain(self._client, self._key, self._stage, self._held)
-        return await self._record(Staged(tuple(self._parts.tags), self._held))
+        return await self._record(Staged(tuple(self._parts.tags), self._held), busy=False)
 
     async def _begin(self) -> None:
         try:
@@ -185,7 +185,7 @@ class Writer:
         except Lost:
             if self._again is not None:
                 raise _Elsewhere from None
-            if await self._claimed_after_all():
+            if await self._wrote_after_all():
                 return await self._write(step)
             self._lost = True
             raise
@@ -195,16 +195,13 @@ class Writer:
         self._again, self._in_doubt = None, False
         return stage
 
-    async def _claimed_after_all(self) -> bool:
-        """Whether a claim that seemed to fail was done: then it stands as this writer left it."""
+    async def _wrote_after_all(self) -> bool:
+        """Whether a write that seemed to fail was done: then it stands as this writer left it."""
         if not self._in_doubt:
             return False
+        self._stage = await form.look(self._client, self._key)
         self._in_doubt = False
-        stage = await form.look(self._client, self._key)
-        if stage.writer != self._id:
-            return False
-        self._stage = stage
-        return True
+        return self._stage.by == self._id
 
     async def _drop_parts(self) -> None:
         """Let go of parts that nobody else knows of."""
@@ -223,12 +220,11 @@ class Writer:
         async with self._gate:
             if self._lost:
                 raise Lost
-            self._stage = await self._write(lambda: self._record(self._kept, writer=self._id))
+            self._stage = await self._write(lambda: self._record(self._kept, busy=True))
 
-    async def _record(self, staged: Staged, *, writer: str = "") -> Stage:
-        return await form.write_record(
-            self._client, self._key, self._stage, staged, upload=self._parts.upload, writer=writer
-        )
+    async def _record(self, staged: Staged, *, busy: bool) -> Stage:
+        said = {"upload": self._parts.upload, "by": self._id}
+        return await form.write_record(self._client, self._key, self._stage, staged, busy=busy, **said)
 
     def _stop(self) -> None:
         if self._beat is not None:

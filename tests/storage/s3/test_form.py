@@ -41,7 +41,7 @@ async def test_plain(client: S3Client) -> None:
 
 async def test_record(client: S3Client) -> None:
     staged = Staged(("etag-1", "etag-2"), b'{"looks":"like a line"}\n\n')
-    record = await form.write_record(client, "u/1", NEW, staged, upload="id")
+    record = await form.write_record(client, "u/1", NEW, staged, upload="id", by="w", busy=False)
     assert record.size == staged.size == 2 * PART + len(staged.rest)
     assert await form.look(client, "u/1") == record
     assert (record.plain, record.upload, record.busy) == (False, "id", False)
@@ -52,15 +52,15 @@ async def test_record(client: S3Client) -> None:
 
 
 async def test_two_records_are_never_the_same(client: S3Client) -> None:
-    first = await form.write_record(client, "u/1", NEW, Staged(), upload="", writer="w")
-    second = await form.write_record(client, "u/1", first, Staged(), upload="", writer="w")
+    first = await form.write_record(client, "u/1", NEW, Staged(), upload="", by="w", busy=True)
+    second = await form.write_record(client, "u/1", first, Staged(), upload="", by="w", busy=True)
     assert first.etag != second.etag
     with pytest.raises(Unmet):
-        await form.write_record(client, "u/1", first, Staged(), upload="", writer="w")
+        await form.write_record(client, "u/1", first, Staged(), upload="", by="w", busy=True)
 
 
 async def test_a_writer_is_seen(client: S3Client) -> None:
-    claimed = await form.write_record(client, "u/1", NEW, Staged(), upload="", writer="w")
+    claimed = await form.write_record(client, "u/1", NEW, Staged(), upload="", by="w", busy=True)
     assert claimed.busy
     assert (await form.look(client, "u/1")).busy
 
@@ -80,7 +80,7 @@ async def test_ended(client: S3Client, begun: bool) -> None:
 
 
 async def test_ended_however_it_stands(client: S3Client) -> None:
-    await form.write_record(client, "u/1", NEW, Staged(), upload="", writer="w")
+    await form.write_record(client, "u/1", NEW, Staged(), upload="", by="w", busy=True)
     await form.end_surely(client, "u/1")
     with pytest.raises(ObjectMissing):
         await form.look(client, "u/1")
@@ -118,7 +118,7 @@ def test_a_writer_is_at_it_as_long_as_its_lease_by_the_clock_of_the_store(date: 
         "ETag": '"e"',
         "ContentLength": 9,
         "LastModified": NOW,
-        "Metadata": {"sidecargo-size": "3", "sidecargo-writer": "w"},
+        "Metadata": {"sidecargo-size": "3", "sidecargo-writer": "w", "sidecargo-by": "b"},
         "ResponseMetadata": {"HTTPHeaders": {"date": date}},
     }
-    assert form._stage(answer) == Stage('"e"', 3, plain=False, writer="w" if busy else "")
+    assert form._stage(answer) == Stage('"e"', 3, plain=False, busy=busy, by="b")

@@ -115,7 +115,7 @@ async def test_a_writer_that_died_keeps_nobody_out(
     await driver.extend("u/1", 0, pieces(b"kept"))
     stage = await form.look(driver.client, "u/1")
     dead = form.Staged(rest=b"kept")
-    await form.write_record(driver.client, "u/1", stage, dead, upload="", writer="w")
+    await form.write_record(driver.client, "u/1", stage, dead, upload="", by="w", busy=True)
     for mine in (driver, other):
         assert await outcome(mine.extend("u/1", 4, pieces(b"x"))) is StageBusy
         assert await outcome(mine.publish("u/1", "b/x", 4)) is StageBusy
@@ -135,7 +135,7 @@ async def test_a_stage_left_as_a_record_is_published(
     await driver.stage("u/1")
     stage = await form.look(driver.client, "u/1")
     left = form.Staged(rest=b"left")
-    await form.write_record(driver.client, "u/1", stage, left, upload="", writer="w")
+    await form.write_record(driver.client, "u/1", stage, left, upload="", by="w", busy=True)
     assert await driver.staged("u/1") == 4
     await driver.publish("u/1", "b/x", 4)
     assert await driver.get("b/x") == b"left"

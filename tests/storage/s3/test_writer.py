@@ -35,6 +35,12 @@ async def again() -> form.Stage:
     raise Lost
 
 
+@pytest.fixture
+def unseen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A writer claims nothing for having been at it for a while."""
+    monkeypatch.setattr("storage.s3.writer.NOTICE_SECONDS", 60)
+
+
 async def seen_busy(client: S3Client) -> None:
     """Until others see that a writer is at it."""
     async with asyncio.timeout(10):
@@ -106,6 +112,7 @@ async def test_a_writer_that_lost(client: S3Client, bucket: Bucket, long: bool) 
     assert bucket.multiparts() == []
 
 
+@pytest.mark.usefixtures("unseen")
 async def test_a_writer_that_loses_in_the_middle_lets_go_of_its_parts(
     client: S3Client, bucket: Bucket
 ) -> None:
@@ -113,7 +120,7 @@ async def test_a_writer_that_loses_in_the_middle_lets_go_of_its_parts(
     await writer.add(b"x" * (PART + 1))
     assert bucket.multiparts() == ["u/1"]
     stage = await form.look(client, "u/1")
-    await form.write_record(client, "u/1", stage, Staged(), upload="")
+    await form.write_record(client, "u/1", stage, Staged(), upload="", by="w", busy=False)
     with pytest.raises(Lost):
         await writer.end()
     assert bucket.multiparts() == []
@@ -141,6 +148,64 @@ async def test_a_claim_that_nobody_heard_of_is_the_writers_own(driver: S3Driver,
     assert await driver.extend("u/1", stage.size, pieces(b"!")) == stage.size + 1
     await driver.publish("u/1", "b/x", stage.size + 1)
     assert await collect(driver.read("b/x")) == b"before and" + more + b"!"
+
+
+async def test_a_claim_of_which_it_is_not_known_for_long(driver: S3Driver) -> None:
+    before = await form.write_plain(driver.client, "u/1", form.NEW, b"before")
+    writer = Writer(driver.client, "u/1", before, again)
+    wire = Wire(driver)
+    wire.disturb("PutObject", *UNTOLD)
+    await writer.add(b" and")
+    async with asyncio.timeout(10):
+        while wire.calls.count("PutObject") < len(UNTOLD):  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(0.05)
+    wire.disturb("HeadObject", *[faults.answers(500, "InternalError")] * 4)
+    with pytest.raises(StoreUnavailable):
+        await writer.end()
+    stage = await writer.give_up()
+    assert stage is not None
+    assert (await form.load(driver.client, "u/1", stage)).rest == b"before and"
+
+
+@pytest.mark.usefixtures("unseen")
+@pytest.mark.parametrize("known", [True, False], ids=["known soon", "not known"])
+async def test_what_was_written_at_last_though_nobody_heard_of_it_stays(
+    driver: S3Driver, bucket: Bucket, known: bool
+) -> None:
+    """Its parts too: who takes them for those that nobody knows of loses what was acknowledged before."""
+    before = await form.write_plain(driver.client, "u/1", form.NEW, b"before")
+    writer = Writer(driver.client, "u/1", before, again)
+    wire = Wire(driver)
+    data = b"x" * (PART + 1)
+    await writer.add(data)
+    wire.disturb("PutObject", *UNTOLD)
+    with pytest.raises(StoreUnavailable):
+        await writer.end()
+    if not known:
+        wire.disturb("HeadObject", *[faults.answers(500, "InternalError")] * 4)
+    stage = await writer.give_up()
+    assert (stage is not None) is known
+    assert bucket.multiparts() == ["u/1"]
+    size = await driver.staged("u/1")
+    assert size == len(b"before" + data)
+    await driver.publish("u/1", "b/x", size)
+    assert await collect(driver.read("b/x")) == b"before" + data
+
+
+@pytest.mark.usefixtures("unseen")
+async def test_after_a_write_that_nobody_heard_of_another_goes_on_with_its_parts(
+    driver: S3Driver, bucket: Bucket
+) -> None:
+    writer = Writer(driver.client, "u/1", form.NEW, again)
+    data = b"x" * (PART + 1)
+    await writer.add(data)
+    Wire(driver).disturb("PutObject", *UNTOLD)
+    with pytest.raises(StoreUnavailable):
+        await writer.end()
+    assert await driver.extend("u/1", len(data), pieces(b"!")) == len(data) + 1
+    assert await writer.give_up() is None
+    await driver.publish("u/1", "b/x", len(data) + 1)
+    assert await collect(driver.read("b/x")) == data + b"!"
 
 
 async def test_after_a_claim_that_nobody_heard_of_another_writer_may_come(driver: S3Driver) -> None:
