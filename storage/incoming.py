@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import dataclass
 
 from storage.digest import Hasher
@@ -37,7 +37,7 @@ class Running:
         return self.held if self.size <= SMALL else None
 
 
-async def measured(source: AsyncIterator[bytes], limit: int, size: int | None) -> AsyncIterator[bytes]:
+async def measured(source: AsyncIterator[bytes], limit: int, size: int | None) -> AsyncGenerator[bytes, None]:
     """The source in pieces of about _PIECE; raises BodyTooLarge over `limit`, SizeInvalid if not `size`.
 
     The first ones are smaller: of a short body, too, most is stored when its end comes.
@@ -67,8 +67,8 @@ async def measured(source: AsyncIterator[bytes], limit: int, size: int | None) -
         raise SizeInvalid(f"{seen} bytes came where {size} were announced.")
 
 
-async def ahead(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """The pieces, the next one on its way while one is worked on."""
+async def ahead(pieces: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+    """The pieces, the next one on its way while one is worked on; closes them at its end."""
 
     async def pull() -> bytes | None:
         return await anext(pieces, None)
@@ -80,10 +80,12 @@ async def ahead(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
             yield piece
     finally:
         coming.cancel()
-        await asyncio.gather(coming, return_exceptions=True)
+        await asyncio.wait((coming,))
+        del coming  # a failure holds this frame, and would be held by it
+        await pieces.aclose()
 
 
-async def hashed(running: Running, pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+async def hashed(running: Running, pieces: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
     """The pieces, hashed in a thread while they are written."""
     async for piece in pieces:
         hashing = asyncio.create_task(asyncio.to_thread(running.add, piece))
