@@ -32,9 +32,10 @@ from storage.driver import (
     Stat,
     nothing,
 )
-from storage.files import MISSING, failures_told, opened, seize, step, sync_folder, write_whole, written
+from storage.files import MISSING, failures_told, opened, seize, step, sync_folder, write_pieces, written
 from storage.listing import Listings
 from storage.locks import Locks
+from storage.pieces import in_one
 
 _TRIES = 1000
 _BATCH = 1000
@@ -128,18 +129,14 @@ class DiskDriver:
 
     async def put_stream(self, key: str, source: AsyncIterator[bytes]) -> int:
         """See `storage.driver.Driver`."""
-        pieces = aiter(source)
-        first = await anext(pieces, b"")
-        second = await anext(pieces, None)
-        if second is None:  # in one piece it takes one step
-            await self.put(key, first)
-            return len(first)
+        whole, pieces = await in_one(source)
+        if whole is not None:  # it takes one step
+            await self.put(key, whole)
+            return len(whole)
         temp = self._temp()
         try:
             async with opened(temp, "xb") as file:
-                size = await write_whole(file, first) + await write_whole(file, second)
-                async for piece in pieces:
-                    size += await write_whole(file, piece)
+                size = await write_pieces(file, pieces)
                 await step(asyncio.to_thread(os.fsync, file.fileno()))
             await step(asyncio.to_thread(self._rename, temp, key))
             return size
@@ -179,9 +176,7 @@ class DiskDriver:
         async with opened(path, "r+b", key) as file:
             offset = await step(asyncio.to_thread(seize, file.fileno(), path, offset), key)
             await step(file.seek(offset))
-            async for piece in source:
-                offset += await write_whole(file, piece)
-        return offset
+            return await write_pieces(file, source, offset)
 
     def read_staged(self, key: str) -> AsyncIterator[bytes]:
         """See `storage.driver.Driver`."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ctypes
 import errno
 import fcntl
 import os
@@ -24,6 +25,12 @@ from storage.errors import StoreFull, StoreUnavailable
 
 MISSING = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
 """What the system raises when there is no file of that name."""
+
+BEHIND = 8 << 20
+"""Bytes of a file that the system is told to write to the disk at a time, while more comes."""
+
+_sync_file_range = getattr(ctypes.CDLL(None), "sync_file_range", None)  # Linux has it
+_WRITE = 2  # SYNC_FILE_RANGE_WRITE
 
 _FULL = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
 
@@ -64,6 +71,27 @@ async def write_whole(file: AsyncFileIO, data: bytes) -> int:
     while rest:
         rest = rest[await step(file.write(rest)) :]
     return len(data)
+
+
+async def write_pieces(file: AsyncFileIO, source: AsyncIterator[bytes], offset: int = 0) -> int:
+    """Write pieces one after the other from `offset` on, where the file stands; the offset behind the last.
+
+    Of much, what is written goes to the disk while more comes, so that fsync finds little left to do. Raises
+    as `failures_told` does.
+    """
+    begun = offset
+    async for piece in source:
+        offset += await write_whole(file, piece)
+        if offset - begun >= BEHIND:
+            await step(asyncio.to_thread(begin_to_sync, file.fileno(), begun, offset - begun))
+            begun = offset
+    return offset
+
+
+def begin_to_sync(file: int, start: int, count: int) -> None:
+    """Let the system begin to write a part of a file to the disk (sync_file_range(2)): a hint, no promise."""
+    if _sync_file_range is not None:
+        _sync_file_range(file, ctypes.c_int64(start), ctypes.c_int64(count), _WRITE)
 
 
 def write_all(file: FileIO, data: bytes) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import dataclass
 
 from storage.digest import Hasher
@@ -14,6 +14,7 @@ SMALL = 4 << 10
 """A blob of so many bytes at most lies within its link."""
 
 _FIRST = 128 << 10
+_PIECE = CHUNK // 2  # for as much more is on its way meanwhile
 
 
 @dataclass(slots=True)
@@ -36,8 +37,8 @@ class Running:
         return self.held if self.size <= SMALL else None
 
 
-async def measured(source: AsyncIterator[bytes], limit: int, size: int | None) -> AsyncIterator[bytes]:
-    """The source in pieces of up to about CHUNK; raises BodyTooLarge over `limit`, SizeInvalid if not `size`.
+async def measured(source: AsyncIterator[bytes], limit: int, size: int | None) -> AsyncGenerator[bytes, None]:
+    """The source in pieces of about _PIECE; raises BodyTooLarge over `limit`, SizeInvalid if not `size`.
 
     The first ones are smaller: of a short body, too, most is stored when its end comes.
     """
@@ -54,7 +55,7 @@ async def measured(source: AsyncIterator[bytes], limit: int, size: int | None) -
             if len(held) >= enough:
                 yield bytes(held)
                 held.clear()
-                enough = min(2 * enough, CHUNK)
+                enough = min(2 * enough, _PIECE)
     except Exception:
         # What came before the client went away counts: it may go on from there.
         if held:
@@ -66,7 +67,25 @@ async def measured(source: AsyncIterator[bytes], limit: int, size: int | None) -
         raise SizeInvalid(f"{seen} bytes came where {size} were announced.")
 
 
-async def hashed(running: Running, pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+async def ahead(pieces: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+    """The pieces, the next one on its way while one is worked on; closes them at its end."""
+
+    async def pull() -> bytes | None:
+        return await anext(pieces, None)
+
+    coming = asyncio.create_task(pull())
+    try:
+        while (piece := await coming) is not None:
+            coming = asyncio.create_task(pull())
+            yield piece
+    finally:
+        coming.cancel()
+        await asyncio.wait((coming,))
+        del coming  # a failure holds this frame, and would be held by it
+        await pieces.aclose()
+
+
+async def hashed(running: Running, pieces: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
     """The pieces, hashed in a thread while they are written."""
     async for piece in pieces:
         hashing = asyncio.create_task(asyncio.to_thread(running.add, piece))

@@ -12,7 +12,8 @@ import re
 import secrets
 import time
 from collections import OrderedDict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -26,7 +27,7 @@ from storage.errors import (
     QuotaExceeded,
     UploadOutOfOrder,
 )
-from storage.incoming import SMALL, Running, hashed, measured, too_large
+from storage.incoming import SMALL, Running, ahead, hashed, measured, too_large
 from storage.quota.quotas import Quotas
 from storage.together import together
 
@@ -145,11 +146,12 @@ class Uploads:
             running = Running(hasher(session.algorithm))
         elif running and running.size != begin:
             running = None
-        pieces = measured(source, self._limit - begin, size)
         try:
-            end = await self._driver.extend(
-                session.key, offset, hashed(running, pieces) if running else pieces
-            )
+            async with (
+                aclosing(ahead(measured(source, self._limit - begin, size))) as pieces,
+                aclosing(hashed(running, pieces) if running else pieces) as noted,
+            ):
+                end = await self._driver.extend(session.key, offset, noted)
         except ObjectMissing:
             raise _unknown(session.id) from None
         except StageMoved as moved:
@@ -210,16 +212,21 @@ class Uploads:
     ) -> int:
         running = Running(hasher(digest.algorithm))
 
-        async def proven() -> AsyncIterator[bytes]:
-            async for piece in hashed(running, measured(source, self._limit, size)):
+        async def proven(pieces: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
+            async for piece in pieces:
                 yield piece
             if running.hasher.hexdigest() != digest.hex:
                 raise _other_content(digest, running)
 
-        if size is not None and size <= SMALL:
-            await self._keep(digest, b"".join([piece async for piece in proven()]), blobs)
-            return size
-        stored = await self._driver.put_stream(paths.blob(digest), proven())
+        async with (
+            aclosing(ahead(measured(source, self._limit, size))) as pieces,
+            aclosing(hashed(running, pieces)) as noted,
+            aclosing(proven(noted)) as whole,
+        ):
+            if size is not None and size <= SMALL:
+                await self._keep(digest, b"".join([piece async for piece in whole]), blobs)
+                return size
+            stored = await self._driver.put_stream(paths.blob(digest), whole)
         async with self.quotas.asked(blobs.repository).adding(blobs.link_key(digest), stored):
             await blobs.link(digest, stored)
         return stored

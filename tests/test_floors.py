@@ -15,8 +15,9 @@ MOST_LINES = 350
 FLOORS = {
     "vocabulary": "storage storage.digest storage.names storage.errors storage.manifest registry "
     "registry.patterns registry.releases",
-    "objects": "storage.driver storage.files storage.folders storage.listing storage.locks storage.disk "
-    "storage.together storage.s3 storage.circuit storage.memory storage.asking storage.remembered",
+    "objects": "storage.driver storage.files storage.pieces storage.folders storage.listing storage.locks "
+    "storage.disk storage.together storage.s3 storage.circuit storage.memory storage.asking "
+    "storage.remembered",
     "content": "storage.paths storage.records storage.blobs storage.incoming storage.uploads storage.tags "
     "storage.referrers storage.parents storage.derived storage.refusals storage.repositories storage.sweep "
     "storage.urls storage.pulls storage.turn storage.store storage.fsck storage.attached storage.trash "

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from storage import files
 from storage.driver import ObjectMissing
 from storage.errors import RegistryError, StoreFull, StoreUnavailable
-from storage.files import failures_told, opened, step, write_whole
+from storage.files import failures_told, opened, step, write_pieces, write_whole
+from tests.storage.streams import pieces
 
 FAILURES: dict[str, tuple[OSError, type[Exception], type[Exception]]] = {
     "ENOENT": (FileNotFoundError(errno.ENOENT, ""), ObjectMissing, StoreUnavailable),
@@ -87,3 +89,27 @@ async def test_writing_whole(tmp_path: Path) -> None:
     with pytest.raises(ObjectMissing):
         async with opened(tmp_path / "none", "rb", "none"):
             pass
+
+
+async def test_much_goes_to_the_disk_while_more_comes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "BEHIND", 4)
+    begun: list[tuple[int, int]] = []
+    monkeypatch.setattr(files, "begin_to_sync", lambda file, start, count: begun.append((start, count)))
+    async with opened(tmp_path / "new", "xb") as file:
+        assert await write_pieces(file, pieces(b"ab", b"cd", b"", b"efghi", b"j")) == 10
+        assert await write_pieces(file, pieces(b"k"), 10) == 11
+    assert begun == [(0, 4), (4, 5)]
+    assert (tmp_path / "new").read_bytes() == b"abcdefghijk"
+
+
+def test_to_begin_to_sync_is_a_hint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "new"
+    path.write_bytes(b"x" * 10_000)
+    with path.open("rb") as file:
+        files.begin_to_sync(file.fileno(), 0, 10_000)
+        files.begin_to_sync(file.fileno(), 1 << 40, 10_000)
+        monkeypatch.setattr(files, "_sync_file_range", None)
+        files.begin_to_sync(file.fileno(), 0, 10_000)
+    assert path.stat().st_size == 10_000

@@ -5,6 +5,7 @@ import random
 from collections import Counter
 from collections.abc import AsyncIterator
 from functools import partial
+from typing import cast
 
 import pytest
 
@@ -19,6 +20,7 @@ from storage.errors import (
     DigestInvalid,
     RegistryError,
     SizeInvalid,
+    StoreFull,
     UploadOutOfOrder,
 )
 from storage.repositories import Repository
@@ -395,6 +397,35 @@ async def test_the_pieces_that_are_stored_grow(driver: DiskDriver, uploads: Uplo
     session = await uploads.start("team/a")
     step = 64 << 10
     await uploads.extend(session, pieces(*(bytes(step) for _ in range(64))))
-    assert sizes[:4] == [128 << 10, 256 << 10, 512 << 10, CHUNK]
+    assert sizes[:4] == [128 << 10, 256 << 10, 512 << 10, 512 << 10]
     assert sum(sizes) == 64 * step
-    assert max(sizes) == CHUNK
+    assert max(sizes) == CHUNK // 2
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["digest first", "digest last"])
+async def test_of_what_the_store_refuses_nothing_goes_on(
+    uploads: Uploads, repository: Repository, driver: DiskDriver, known: bool
+) -> None:
+    """The body is closed at once, though more of it was on its way."""
+    closed, before = asyncio.Event(), asyncio.all_tasks()
+
+    async def body() -> AsyncIterator[bytes]:
+        try:
+            yield bytes(1 << 20)
+            await asyncio.Event().wait()
+        finally:
+            closed.set()
+
+    async def refuse(*args: object) -> int:
+        await anext(cast(AsyncIterator[bytes], args[-1]))
+        await asyncio.sleep(0.01)
+        raise StoreFull("full", fix="")
+
+    driver.extend = driver.put_stream = refuse  # type: ignore[assignment,method-assign]
+    with pytest.raises(StoreFull):
+        if known:
+            await uploads.single(Digest.of(b"x"), body(), repository.blobs, size=2 << 20)
+        else:
+            await uploads.extend(await uploads.start("team/a"), body())
+    assert closed.is_set()
+    assert asyncio.all_tasks() == before
