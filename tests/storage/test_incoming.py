@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import weakref
 from collections.abc import AsyncIterator
-from contextlib import aclosing
+from contextlib import aclosing, suppress
+from typing import ClassVar
 
 import pytest
 
@@ -76,6 +78,33 @@ async def test_a_failure_of_who_works_on_them_is_raised_alone(caplog: pytest.Log
                 raise ValueError("here")
     gc.collect()
     assert caplog.messages == [], "nobody complains that the other one was not heard"
+
+
+class Broken(Exception):
+    """One of which it is known whether anybody holds it."""
+
+    alive: ClassVar[weakref.WeakSet[Broken]] = weakref.WeakSet()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.alive.add(self)
+
+
+async def test_a_failure_is_gone_with_who_heard_it() -> None:
+    """With it all that the frames hold which it came by: not when the collector of cycles comes."""
+
+    async def breaks() -> AsyncIterator[bytes]:
+        yield b"a"
+        raise Broken
+
+    gc.disable()
+    try:
+        with suppress(Broken):
+            await collect(ahead(breaks()))
+        await turns()
+        assert not Broken.alive
+    finally:
+        gc.enable()
 
 
 async def test_cancelled_while_it_waits() -> None:

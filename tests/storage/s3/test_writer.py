@@ -130,17 +130,21 @@ UNTOLD = (faults.after(500, "InternalError"), *[faults.answers(500, "InternalErr
 """It is done at the first try, and none of them says so."""
 
 
+async def claimed_unheard(wire: Wire, writer: Writer, data: bytes) -> None:
+    """Add what makes a writer claim, whose answers are all lost."""
+    wire.disturb("PutObject", *UNTOLD)
+    await writer.add(data)
+    async with asyncio.timeout(10):
+        while wire.calls.count("PutObject") < len(UNTOLD):  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(0.05)
+
+
 @pytest.mark.parametrize("long", [False, True], ids=["short", "long"])
 async def test_a_claim_that_nobody_heard_of_is_the_writers_own(driver: S3Driver, long: bool) -> None:
     before = await form.write_plain(driver.client, "u/1", form.NEW, b"before")
     writer = Writer(driver.client, "u/1", before, again)
-    wire = Wire(driver)
-    wire.disturb("PutObject", *UNTOLD)
-    await writer.add(b" and")
+    await claimed_unheard(Wire(driver), writer, b" and")
     await seen_busy(driver.client)
-    async with asyncio.timeout(10):
-        while wire.calls.count("PutObject") < len(UNTOLD):  # noqa: ASYNC110 - nobody tells
-            await asyncio.sleep(0.05)
     more = b"x" * PART if long else b" after"
     await writer.add(more)
     stage = await writer.end()
@@ -154,11 +158,7 @@ async def test_a_claim_of_which_it_is_not_known_for_long(driver: S3Driver) -> No
     before = await form.write_plain(driver.client, "u/1", form.NEW, b"before")
     writer = Writer(driver.client, "u/1", before, again)
     wire = Wire(driver)
-    wire.disturb("PutObject", *UNTOLD)
-    await writer.add(b" and")
-    async with asyncio.timeout(10):
-        while wire.calls.count("PutObject") < len(UNTOLD):  # noqa: ASYNC110 - nobody tells
-            await asyncio.sleep(0.05)
+    await claimed_unheard(wire, writer, b" and")
     wire.disturb("HeadObject", *[faults.answers(500, "InternalError")] * 4)
     with pytest.raises(StoreUnavailable):
         await writer.end()
