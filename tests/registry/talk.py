@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import re
 import socket
 import time
@@ -239,8 +241,39 @@ def files(folder: Path) -> set[str]:
 
     These have caps of their own (`storage.disk`, `storage.refusals`, `storage.pulls`, `storage.turn`).
     """
-    found = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+    found = {os.path.relpath(Path(at, name), folder) for at, _, names in os.walk(folder) for name in names}
     return {name for name in found if not name.startswith(("locks/", "refusals/", "pulls/", "announced"))}
+
+
+def holding(folder: Path, secrets: Iterable[str]) -> list[Path]:
+    """The files of a running server's store that have one of the secrets in them."""
+
+    def held(path: Path) -> bytes:
+        with contextlib.suppress(FileNotFoundError):  # a temporary file, gone meanwhile
+            return path.read_bytes()
+        return b""
+
+    paths = [Path(at, name) for at, _, names in os.walk(folder) for name in names]
+    assert paths, "an empty store shows nothing"
+    contents = {path: held(path) for path in paths}
+    return [path for path, content in contents.items() if any(one.encode() in content for one in secrets)]
+
+
+@contextlib.contextmanager
+def leaving_nothing(folder: Path, seconds: float = 10) -> Iterator[None]:
+    """What is done inside leaves the store in a folder with the files that it had.
+
+    A chore of the server may be at a temporary file at any moment: one that was there may go, and one that is
+    new has some seconds for it.
+    """
+    before = files(folder)
+    yield
+    end = time.monotonic() + seconds
+    while changed := {
+        name for name in before ^ files(folder) if name not in before or not name.startswith("temp/")
+    }:
+        assert time.monotonic() < end, sorted(changed)
+        time.sleep(0.01)
 
 
 def resident(pid: int) -> int:

@@ -27,7 +27,7 @@ from tests.real.tools import ROOT
 from tests.real.web import answers
 from tests.registry.consumers.build import OCI_LAYER, PLUGIN, image, squeezed, tar
 from tests.registry.consumers.shapes import HOSTILE, RAW, RAW_CONFIG, B
-from tests.registry.talk import Registry, eventually, files, fresh, resident
+from tests.registry.talk import Registry, fresh, leaving_nothing, resident
 
 FLAT = 64 << 20
 """What a process may grow by and still count as flat: caches of code and of allocators."""
@@ -229,12 +229,12 @@ class TestHostile:
         for shape in shapes:
             registry.content(shape)
         registry.put("v1", shapes[0].body, shapes[0].media_type)  # whoever looks into it has begun to work
-        before, memory = files(store), resident(server.process.pid)
-        for shape in shapes:
-            answer = registry.put("v1", shape.body, shape.media_type)
-            assert (answer.status, answer.code) == (400, "MANIFEST_INVALID"), shape
-            assert len(answer.body) < 2000
-        assert files(store) == before
+        memory = resident(server.process.pid)
+        with leaving_nothing(store):
+            for shape in shapes:
+                answer = registry.put("v1", shape.body, shape.media_type)
+                assert (answer.status, answer.code) == (400, "MANIFEST_INVALID"), shape
+                assert len(answer.body) < 2000
         assert resident(server.process.pid) - memory < FLAT
 
     def test_two_hundred_bad_requests_leave_memory_and_store_as_they_were(
@@ -262,10 +262,10 @@ class TestHostile:
 
         for _ in range(24):  # until each thread has met them: what malloc keeps for it is no leak
             once()
-        before, memory = files(store), resident(server.process.pid)
-        for _ in range(16):
-            once()
-        assert files(store) == before
+        memory = resident(server.process.pid)
+        with leaving_nothing(store):
+            for _ in range(16):
+                once()
         assert resident(server.process.pid) - memory < FLAT
 
     def test_nothing_is_left_of_a_hundred_clients_that_hang_up(
@@ -276,15 +276,14 @@ class TestHostile:
         server = serve(settings=settings)
         registry, store = fresh(server.host), server.folder / "data"
         registry.push(image("two", [RAW_CONFIG, RAW], None))
-        before = files(store)
-        for at in range(100):
-            digest = f"sha256:{at:064x}"
-            path = registry.begin() if at % 2 else f"{registry.base}/blobs/uploads/?digest={digest}"
-            with socket.create_connection(tuple_of(registry.host)) as sock:
-                method = "PATCH" if at % 2 else "POST"
-                head = f"{method} {path} HTTP/1.1\r\nHost: here\r\nContent-Length: 100000\r\n\r\n"
-                sock.sendall(head.encode() + bytes(70_000))
-        eventually(lambda: files(store) == before, 30)
+        with leaving_nothing(store, 30):
+            for at in range(100):
+                digest = f"sha256:{at:064x}"
+                path = registry.begin() if at % 2 else f"{registry.base}/blobs/uploads/?digest={digest}"
+                with socket.create_connection(tuple_of(registry.host)) as sock:
+                    method = "PATCH" if at % 2 else "POST"
+                    head = f"{method} {path} HTTP/1.1\r\nHost: here\r\nContent-Length: 100000\r\n\r\n"
+                    sock.sendall(head.encode() + bytes(70_000))
         assert not re.search(r"Traceback|ERROR", server.process.said(1000))
 
 

@@ -19,7 +19,7 @@ from storage.store import Store
 from tests.real.sidecargo import Sidecargo
 from tests.registry.consumers.shapes import B
 from tests.registry.publish.looks import InThread
-from tests.registry.talk import Connection, Registry, files, fresh
+from tests.registry.talk import Connection, Registry, fresh, leaving_nothing
 from tests.storage.content import put_blob
 from tests.storage.unsteady import Clock, Unsteady
 
@@ -74,8 +74,7 @@ PATHS = (
 
 @pytest.mark.parametrize("name", [*WRONG_NAMES.values(), *ENCODED.values()], ids=[*WRONG_NAMES, *ENCODED])
 def test_a_name_that_is_none_leaves_nothing(registry: Registry, store: Path, name: str) -> None:
-    before = files(store)
-    with Connection(registry.host) as connection:
+    with leaving_nothing(store), Connection(registry.host) as connection:
         for method, path in PATHS:
             answer = connection.ask(method, path.format(name), {"Content-Type": B.media_type}, B.body)
             if "/plugins/host" in path.format(name) and path.endswith("0"):
@@ -86,7 +85,6 @@ def test_a_name_that_is_none_leaves_nothing(registry: Registry, store: Path, nam
             # Behind an @ stands what is no digest.
             assert answer.code == ("DIGEST_INVALID" if "@b:" in path.format(name) else "NAME_INVALID")
             assert len(answer.body) < 700
-    assert files(store) == before
 
 
 @pytest.mark.parametrize("name", ["a", "a/b", "a-b", "a--b", "a.b", "a_b", "a__b", "0", "a" * 255, "b/tags"])
