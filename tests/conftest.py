@@ -10,6 +10,7 @@ from pathlib import Path
 from types import FrameType
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from storage.s3.client import S3Options
 from storage.s3.driver import S3Driver
@@ -19,6 +20,10 @@ from tests.real.sidecargo import Sidecargo
 
 LONGEST = ("replicas", "outages", "crash", "real", "storage/s3")
 """Folders whose tests take longest: they come first, so that nobody is left alone with one of them."""
+
+# A busy machine is no finding.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

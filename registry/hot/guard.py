@@ -16,11 +16,12 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from registry.hot import refusal as refusals
-from registry.hot.patience import Pace, Patience, Stall, Watch, drop, unsent
+from registry.hot.patience import Asked, Pace, Patience, Stall, Watch, drop, unsent
 from registry.hot.refusal import Refusal, Refused
 
 _PIECE = 64 << 10  # what the parser is given at a time: it may hold that much beyond the head's limit
 _LINE_OVERHEAD = 4  # ": " and CRLF
+_PARTING = 0.5  # seconds for a head that is on its way when the server ends
 _TLS_BUFFER = 64 << 10  # what TLS holds beyond what it has given away, of which it says nothing any more
 
 
@@ -49,11 +50,12 @@ class GuardedProtocol(HttpToolsProtocol):
         self._head_bytes = 0  # given to the parser for this head, at most
         self._head_first = 0  # of which this much may have been another message's
         self._piece = 0
-        self._asked = _Asked()
+        self._asked = Asked()
         self._pace = Pace()
         self._stall: Stall | None = None
         self._linger_until: float | None = None
         self._is_tls = False
+        self._parting = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to watch."""
@@ -89,9 +91,13 @@ class GuardedProtocol(HttpToolsProtocol):
         return rests
 
     def shutdown(self) -> None:
-        """Finish what is under way, then close."""
+        """Finish what is under way, or on its way, then close."""
         if self._linger_until is not None:
             self.transport.close()
+        elif self._head_since is not None and not self._parting:
+            # Who has just connected asks in a moment, and would not ask again.
+            self._parting, self.idle = True, False
+            self.loop.call_later(_PARTING, self.shutdown)
         else:
             super().shutdown()
 
@@ -157,7 +163,8 @@ class GuardedProtocol(HttpToolsProtocol):
         self._in_body = True
         self._pace = Pace()
         # The task begins at the loop's next step, so both are in place before the application runs.
-        self.cycle.message_event = self._asked = _Asked()
+        self.cycle.keep_alive &= not self._parting
+        self.cycle.message_event = self._asked = Asked()
         self.cycle.transport = self._gentle
 
     def _judge_head(self) -> None:
@@ -312,19 +319,6 @@ class GuardedProtocol(HttpToolsProtocol):
         willing = not self.flow.read_paused and (self._asked.waiting or self.cycle.response_complete)
         if willing and self._pace.too_slow(elapsed, self.patience):
             self._refuse(refusals.BODY_SLOW)
-
-
-class _Asked(asyncio.Event):
-    """A cycle's event that knows whether the application waits for more of the body."""
-
-    waiting = False
-
-    async def wait(self) -> bool:  # type: ignore[override]
-        self.waiting = True
-        try:
-            return await super().wait()
-        finally:
-            self.waiting = False
 
 
 class _GentleTransport(asyncio.Transport):

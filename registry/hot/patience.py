@@ -112,6 +112,20 @@ class Pace:
         return slow
 
 
+class Asked(asyncio.Event):
+    """That more of a body has come; it knows whether the application waits for that."""
+
+    waiting = False
+
+    async def wait(self) -> bool:  # type: ignore[override]
+        """Wait for more; always True."""
+        self.waiting = True
+        try:
+            return await super().wait()
+        finally:
+            self.waiting = False
+
+
 class Stall:
     """Whether a peer reads what is sent to it: since when the bytes under way have not become fewer."""
 

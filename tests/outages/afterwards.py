@@ -34,7 +34,7 @@ def all_is_well(crowd: Crowd, bucket: Bucket, over: Callable[..., Sidecargo], fo
     eventually(lambda: bucket.multiparts() == [] and under_way(bucket) == [], 60)
     fresh.stop()
     command = (sys.executable, "-m", "registry", "fsck", "--storage", bucket.url, "--settle", "1", "--json")
-    done = run(*command, env=environment(PYTHONPATH=str(ROOT)))
+    done = run(*command, env=environment(PYTHONPATH=str(ROOT)), seconds=600)
     assert done.code == 0, done.said
 
 

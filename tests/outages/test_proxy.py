@@ -11,7 +11,7 @@ import pytest
 
 from tests.outages.faults import Chance, Fault, evenly
 from tests.outages.proxy import Proxy
-from tests.registry.talk import Answer, Connection
+from tests.registry.talk import Answer, Connection, eventually
 
 BODY = bytes(range(256)) * 1000
 
@@ -148,7 +148,7 @@ def test_what_hangs(between: Proxy, store: Store) -> None:
         connection.socket.settimeout(0.2)
         with pytest.raises(TimeoutError):
             connection.answer()
-    assert len(store.seen) == 1
+    eventually(lambda: len(store.seen) == 1)
 
 
 def test_down_and_up(between: Proxy) -> None:

@@ -105,7 +105,7 @@ def is_told(host: str) -> None:
     assert degraded(host)
     assert registry.counts("sidecargo_store_failures_total")[""] > 0
     assert registry.counts("sidecargo_store_reads_total")['outcome="stale"'] > 0
-    with Connection(host, 5) as connection:
+    with Connection(host, 30) as connection:
         for method, path, body in (
             ("POST", "blobs/uploads/", b""),
             ("PUT", "manifests/new", plugin("new").body),

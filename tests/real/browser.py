@@ -76,7 +76,11 @@ def running(folder: Path) -> Iterator[Browser]:
         flags = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
         flags += [f"--user-data-dir={folder / 'profile'}"]
         options = {"binary": str(binary), "args": flags}
-        wanted = {"goog:chromeOptions": options, "goog:loggingPrefs": {"browser": "ALL"}}
+        wanted = {
+            "goog:chromeOptions": options,
+            "timeouts": {"script": 120_000},
+            "goog:loggingPrefs": {"browser": "ALL"},
+        }
         made = _ask("POST", f"{url}/session", {"capabilities": {"alwaysMatch": wanted}})
         session = f"{url}/session/{made['sessionId']}"
         try:
@@ -88,9 +92,8 @@ def running(folder: Path) -> Iterator[Browser]:
 
 
 def _ask(method: str, url: str, body: dict[str, Any]) -> Any:
-    answer = request(
-        method, url, body=json.dumps(body).encode(), headers={"Content-Type": "application/json"}
-    )
+    fields = {"Content-Type": "application/json"}
+    answer = request(method, url, body=json.dumps(body).encode(), headers=fields, seconds=180)
     value = json.loads(answer.body)["value"]
     assert answer.status == 200, value
     return value

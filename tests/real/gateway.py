@@ -42,7 +42,7 @@ _PORTS = {18000: "configuration", 18002: "modules", 19003: "readiness"}
 _NAME = "envoy-gateway.envoy-gateway-system.svc.cluster.local"
 _CERTIFICATES = Path("/certs")
 _LOCK = Path(tempfile.gettempdir()) / "sidecargo-envoy-gateway.lock"
-_PATIENCE = 300.0
+_PATIENCE = 500.0
 
 # What sends every request of the gateway's port on to the upstream; the secret is what the gateway's
 # Envoy fetches modules with.
@@ -210,7 +210,9 @@ def _alone() -> IO[str]:
             assert time.monotonic() < deadline, f"another Envoy Gateway holds {_LOCK} for {_PATIENCE:g} s"
             time.sleep(0.1)
         for port, use in _PORTS.items():
-            assert _is_free(port), f"port {port}, which Envoy Gateway needs for its {use}, is taken"
+            while not _is_free(port):
+                assert time.monotonic() < deadline, f"port {port}, Envoy Gateway's for {use}, is taken"
+                time.sleep(0.1)
     except BaseException:
         lock.close()
         raise

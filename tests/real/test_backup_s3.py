@@ -40,9 +40,8 @@ def copied(word: str, source: Bucket, target: Bucket) -> None:
     command = word.replace("s3://plugins/data", source.url).replace("s3://backup/data", target.url)
     # Releases of 2022, which Debian has, do not read AWS_ENDPOINT_URL.
     _, *words = shlex.split(command)
-    ran = run(
-        str(require("aws")), "--endpoint-url", source.endpoint, *words, env=environment(**source.variables)
-    )
+    command_line = (str(require("aws")), "--endpoint-url", source.endpoint, *words)
+    ran = run(*command_line, env=environment(**source.variables), seconds=600)
     failed = [line for line in ran.said.splitlines() if "failed: " in line and "NoSuchKey" not in line]
     assert (ran.code in (0, 1), failed) == (True, []), f"{command}\n{ran.said}"
 

@@ -189,7 +189,7 @@ def test_what_does_not_load_is_not_run_unless_asked(temp: Path) -> None:
 
 @pytest.mark.parametrize("where", HANGS)
 def test_what_never_comes_back_is_ended(where: str, temp: Path) -> None:
-    code, found = check(temp, HANGS[where], "--timeout", "8")
+    code, found = check(temp, HANGS[where], "--timeout", "20")
     (problem,) = found["run"]["problems"]
     assert (code, problem["code"]) == (1, "run-time-out")
     assert where in problem["message"]

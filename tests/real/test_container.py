@@ -57,7 +57,7 @@ def container(docker: Docker, image: str) -> Iterator[Container]:
         "run", "--detach", "--network", "host", "--health-interval", "1s", *limits, *settings, image
     )
     running = Container(started.out.strip(), f"127.0.0.1:{port}")
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while not answers(f"http://{running.host}/v2/"):
         assert time.monotonic() < deadline, docker("logs", running.name).said
         time.sleep(0.1)
@@ -80,7 +80,7 @@ def test_it_adds_little_to_its_base(docker: Docker, image: str) -> None:
 
 
 def test_it_becomes_healthy(docker: Docker, container: Container) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     status = ""
     while status != "healthy":
         assert time.monotonic() < deadline, docker("inspect", container.name).said

@@ -37,7 +37,7 @@ def test_a_plugin_as_a_compiler_makes_it_loads(release: str) -> None:
 
 
 def test_one_that_crashes_or_hangs_costs_the_others_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(envoys, "PATIENCE", 5.0)
+    monkeypatch.setattr(envoys, "PATIENCE", 15.0)
     modules = {"one": envoys.GOOD, "tag": TAG, "two": envoys.GOOD, "endless": ENDLESS, "three": NO_ABI}
     modules |= {"silent": SILENT, "again": TAG, "four": envoys.GOOD}
     said = envoys.ask(NEWEST, modules)

@@ -6,18 +6,21 @@ import asyncio
 import random
 import threading
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from registry import app as composition
+from registry import chores
 from registry.keyring import write_new
 from registry.settings import Settings
 from registry.signing.cosign import signature_tag
 from storage.digest import Digest
+from storage.s3 import client as s3_client
 from storage.s3.client import S3Client
 from tests.crash.served import Served, serve_with
 from tests.real.seaweed import Bucket
@@ -32,7 +35,7 @@ HELD = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """A call that was made: its name in S3, when it began and ended."""
+    """A call that was made: its name in S3, when it was asked for, and when it ended."""
 
     name: str
     began: float
@@ -45,18 +48,32 @@ class Costs:
     def __init__(self) -> None:
         self.calls: list[Made] = []
         self._lock = threading.Lock()
+        self._asked = threading.local()
+
+    def asked(self, submit: Callable[..., Any]) -> Callable[..., Any]:
+        """Note when a thread is given its work: when it comes to that is the machine's business."""
+
+        def submitted(pool: Any, work: Callable[[], Any]) -> Any:
+            began = time.monotonic()
+
+            def noted() -> Any:
+                self._asked.at = began
+                return work()
+
+            return submit(pool, noted)
+
+        return submitted
 
     def watch(self, client: S3Client) -> None:
         make = client._call
 
         def call(operation: str, key: str | None, said: dict[str, Any]) -> Any:
-            began = time.monotonic()
             try:
                 time.sleep(HELD)
                 return make(operation, key, said)
             finally:
                 with self._lock:
-                    self.calls.append(Made(operation, began, time.monotonic()))
+                    self.calls.append(Made(operation, self._asked.at, time.monotonic()))
 
         client._call = call  # type: ignore[method-assign]
 
@@ -85,11 +102,17 @@ def costs(monkeypatch: pytest.MonkeyPatch) -> Costs:
         counted.watch(client)
 
     monkeypatch.setattr(S3Client, "__init__", begin_watched)
+    monkeypatch.setattr(s3_client, "_in_thread", counted.asked(s3_client._in_thread))
     return counted
 
 
 @pytest.fixture
-async def served(bucket: Bucket, tmp_path: Path, costs: Costs) -> AsyncIterator[Served]:
+async def served(
+    bucket: Bucket, tmp_path: Path, costs: Costs, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Served]:
+    # What is done now and then is not done meanwhile.
+    monkeypatch.setattr(chores, "_CHANCE", SimpleNamespace(uniform=lambda *_: 1e6))
+    monkeypatch.setattr(chores, "_LOOK_AT_QUOTAS_EVERY", 1e6)
     write_new(tmp_path / "signing.key")
     everybody = {"repositories": "**", "who": ["anonymous"], "may": ["pull", "push"]}
     settings = Settings(

@@ -25,9 +25,10 @@ def request(
     body: bytes | None = None,
     headers: Mapping[str, str] | None = None,
     trust: Path | None = None,
+    seconds: float = 30,
 ) -> Answer:
     """Send a request, without retries; redirects are not followed. `trust` is the authority that counts."""
-    with urllib3.PoolManager(retries=False, timeout=30, ca_certs=trust and str(trust)) as pool:
+    with urllib3.PoolManager(retries=False, timeout=seconds, ca_certs=trust and str(trust)) as pool:
         answer = pool.request(method, url, body=body, headers=headers, redirect=False)
         return Answer(answer.status, answer.headers, answer.data)
 

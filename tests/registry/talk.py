@@ -237,12 +237,16 @@ def manifest(config: str, layers: Iterable[tuple[str, str, int]], **more: Any) -
 
 def files(folder: Path) -> set[str]:
     """What the store in a folder holds, temporary files too, without locks, refusals, pulls, and what a chore
-    notes a while after the start.
+    notes a while after the start, and the counts of workers.
 
     These have caps of their own (`storage.disk`, `storage.refusals`, `storage.pulls`, `storage.turn`).
     """
     found = {os.path.relpath(Path(at, name), folder) for at, _, names in os.walk(folder) for name in names}
-    return {name for name in found if not name.startswith(("locks/", "refusals/", "pulls/", "announced"))}
+    return {
+        name
+        for name in found
+        if not name.startswith(("locks/", "refusals/", "pulls/", "announced", "temp/metrics-"))
+    }
 
 
 def holding(folder: Path, secrets: Iterable[str]) -> list[Path]:
@@ -277,11 +281,12 @@ def leaving_nothing(folder: Path, seconds: float = 10) -> Iterator[None]:
 
 
 def resident(pid: int) -> int:
-    """The memory of a process and of its children, in bytes."""
+    """The memory of a process and of its children, in bytes, but for what ends meanwhile."""
     total = 0
     for one in family(pid):
-        found = re.search(r"VmRSS:\s+(\d+) kB", Path(f"/proc/{one}/status").read_text())
-        total += int(found[1]) << 10 if found else 0
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            found = re.search(r"VmRSS:\s+(\d+) kB", Path(f"/proc/{one}/status").read_text())
+            total += int(found[1]) << 10 if found else 0
     return total
 
 

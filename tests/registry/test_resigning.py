@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import multiprocessing
 import os
+from multiprocessing import connection
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -71,12 +73,15 @@ def test_what_a_process_fails_by_is_raised(tmp_path: Path, monkeypatch: pytest.M
 def test_a_process_that_is_killed_is_told(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     processors(monkeypatch, 1)
 
-    def kill(_name: str, _counts: Counts) -> None:
+    def wait(tasks: Any) -> Any:
         for process in multiprocessing.active_children():
             process.kill()
             process.join()
+        return connection.wait(tasks)
 
+    monkeypatch.setattr(resigning, "wait", wait)
     with pytest.raises(StoreUnavailable, match="ended before it was done") as failed:
-        resigning.run(settings, "here", kill)
+        resigning.run(settings, "here", nothing)
+    monkeypatch.undo()
     assert failed.value.fix == "Run it again with --resume."
     assert resigning.run(settings, "here", nothing).seen == len(NAMES) * EACH

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -39,12 +40,13 @@ def unsynced(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def objects(driver: DiskDriver) -> dict[str, bytes]:
-    """Everything in the store, temporary files included."""
-    return {
-        str(path.relative_to(driver.root)): path.read_bytes()
-        for path in driver.root.rglob("*")
-        if path.is_file() and path.parent.name != "locks"
-    }
+    """Everything in the store, temporary files included, but for what goes meanwhile."""
+    found: dict[str, bytes] = {}
+    for at, _, names in os.walk(driver.root):
+        for path in (Path(at, name) for name in names if Path(at).name != "locks"):
+            with contextlib.suppress(FileNotFoundError):
+                found[str(path.relative_to(driver.root))] = path.read_bytes()
+    return found
 
 
 @pytest.fixture

@@ -59,9 +59,6 @@ class Place(Protocol):
 class DriverContract:
     """Each promise of `storage/driver.py`, as a test."""
 
-    NOTICE_SECONDS = 0.0
-    """How long until others see that a writer is at a staged object."""
-
     ONE_STEP = True
     """Whether nothing comes between the steps of a move or a publication; else a copy may stay."""
 
@@ -82,6 +79,9 @@ class DriverContract:
     @pytest.fixture
     def other(self, place: Place) -> Driver:
         return place.open()
+
+    async def noticed(self, driver: Driver) -> None:
+        """Until others see that a writer is at `u/1`: at once, where they see one another."""
 
     async def assert_ended(self, driver: Driver) -> None:
         """Nothing can be done with `u/1` any more, and nothing is left of it but, for a while, its key."""
@@ -539,7 +539,7 @@ class DriverContract:
         reached, go = asyncio.Event(), asyncio.Event()
         writer = asyncio.create_task(driver.extend("u/1", 0, paused(b"one", reached, go, b"two")))
         await reached.wait()
-        await asyncio.sleep(self.NOTICE_SECONDS)
+        await self.noticed(driver)
         for mine in (driver, other):
             assert await outcome(mine.extend("u/1", 0, pieces(b"x"))) is StageBusy
             assert await outcome(mine.extend("u/1", 3, pieces(b"x"))) is StageBusy

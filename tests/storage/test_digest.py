@@ -52,7 +52,7 @@ def test_what_is_no_digest(text: str) -> None:
 
 
 @given(st.text(max_size=200))
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_any_text_is_a_digest_or_refused(text: str) -> None:
     try:
         assert str(Digest.parse(text)) == text
@@ -61,7 +61,7 @@ def test_any_text_is_a_digest_or_refused(text: str) -> None:
 
 
 @given(st.binary(max_size=1000), st.sampled_from(ALGORITHMS))
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_the_digest_of_content(data: bytes, algorithm: str) -> None:
     found = Digest.of(data, algorithm)
     assert found == Digest.parse(f"{algorithm}:{hashlib.new(algorithm, data).hexdigest()}")

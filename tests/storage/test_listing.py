@@ -65,6 +65,7 @@ def folder(tmp_path: Path) -> str:
     made.mkdir()
     for name in NAMED:
         (made / name).touch()
+    os.utime(made, (1, 1))  # a kernel may not tell a change from one that was in the same tick
     return str(made)
 
 
@@ -97,7 +98,6 @@ def test_pages(
 
 
 @given(st.sets(st.text("aäb.-\udc80\U0001f600", min_size=1)), st.text("aäb.-/"), st.integers(0, 8))
-@settings(deadline=None)
 def test_names_are_pages_of_what_is_sorted(held: set[str], after: str, limit: int) -> None:
     ordered, names = sorted(held), Names(held)
     first = bisect.bisect_right(ordered, after) if after else 0
@@ -331,7 +331,7 @@ class Model(RuleBasedStateMachine):
 def test_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(listing, "REST", 20_000_000)
     monkeypatch.setattr(Model, "folder", str(tmp_path))
-    Model.TestCase.settings = settings(max_examples=25, stateful_step_count=20, deadline=None)
+    Model.TestCase.settings = settings(max_examples=25, stateful_step_count=20)
     Model.TestCase().runTest()
 
 

@@ -324,13 +324,13 @@ def taken(body: bytes, content_type: str) -> None:
 
 
 @given(st.binary(max_size=300), st.sampled_from(["", OCI_MANIFEST, OCI_INDEX]))
-@settings(deadline=None, max_examples=80)
+@settings(max_examples=80)
 def test_any_bytes(body: bytes, content_type: str) -> None:
     taken(body, content_type)
 
 
 @given(JSON, st.sampled_from(["", OCI_MANIFEST, OCI_INDEX]))
-@settings(deadline=None, max_examples=80)
+@settings(max_examples=80)
 def test_any_json(document: Any, content_type: str) -> None:
     taken(json.dumps(document).encode(), content_type)
 
@@ -340,7 +340,7 @@ def test_any_json(document: Any, content_type: str) -> None:
     st.dictionaries(st.sampled_from([*image(), *index(), "subject", "artifactType"]), JSON, max_size=2),
     st.dictionaries(st.sampled_from([*LAYER, "platform", "annotations", "artifactType"]), JSON, max_size=2),
 )  # fmt: skip
-@settings(deadline=None, max_examples=80)
+@settings(max_examples=80)
 def test_a_manifest_with_other_fields(
     document: dict[str, Any], fields: dict[str, Any], inner: dict[str, Any]
 ) -> None:
@@ -349,7 +349,7 @@ def test_a_manifest_with_other_fields(
 
 
 @given(st.sampled_from([image(), index()]), st.data())
-@settings(deadline=None, max_examples=80)
+@settings(max_examples=80)
 def test_a_manifest_with_other_bytes(document: dict[str, Any], data: st.DataObject) -> None:
     body = bytearray(json.dumps(document).encode())
     for _ in range(data.draw(st.integers(1, 3))):

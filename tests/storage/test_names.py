@@ -109,7 +109,7 @@ NEAR = st.text("aZ09._-/:\n é", max_size=24)
 
 
 @given(st.one_of(NEAR, st.from_regex(REPOSITORY, fullmatch=True), st.text()))
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_the_grammar_of_repositories_is_the_specs(text: str) -> None:
     is_name = REPOSITORY.fullmatch(text) is not None and len(text) <= names.MAX_REPOSITORY
     try:
@@ -119,7 +119,7 @@ def test_the_grammar_of_repositories_is_the_specs(text: str) -> None:
 
 
 @given(st.one_of(NEAR, st.from_regex(TAG, fullmatch=True), st.text()))
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_the_grammar_of_tags_is_the_specs(text: str) -> None:
     try:
         assert names.tag(text) == text

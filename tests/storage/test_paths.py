@@ -177,7 +177,7 @@ def test_the_longest_names_fit_into_a_file_name() -> None:
 
 
 @given(st.lists(NAMES, min_size=2, max_size=8))
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_names_in_the_catalog_keep_their_order(repositories: list[str]) -> None:
     for name in repositories:
         names.repository(name)
@@ -187,6 +187,6 @@ def test_names_in_the_catalog_keep_their_order(repositories: list[str]) -> None:
 
 
 @given(NAMES, NAMES)
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_an_upload_of_another_repository_is_another_key(one: str, two: str) -> None:
     assert (paths.upload(one, "sha256-0") == paths.upload(two, "sha256-0")) == (one == two)

@@ -29,7 +29,7 @@ def test_a_record_is_always_the_same_bytes() -> None:
         max_size=3,
     )
 )
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_what_was_written_is_read(document: dict[str, Any]) -> None:
     assert records.read(records.write(document), "k") == document
 
@@ -107,7 +107,7 @@ def test_damage_is_told_with_the_key(read: Callable[[bytes, str], object], data:
 
 
 @given(st.binary(max_size=200))
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_any_bytes_are_a_record_or_damaged(data: bytes) -> None:
     for read in (records.read_size, records.read_descriptor):
         with pytest.raises(StoreUnavailable):

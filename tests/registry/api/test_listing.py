@@ -108,5 +108,5 @@ def test_model(serve: Callable[..., Sidecargo], monkeypatch: pytest.MonkeyPatch)
     with Connection(server.host) as connection:
         monkeypatch.setattr(Model, "connection", connection, raising=False)
         monkeypatch.setattr(Model, "driver", DiskDriver(server.folder / "data"), raising=False)
-        Model.TestCase.settings = settings(max_examples=20, stateful_step_count=25, deadline=None)
+        Model.TestCase.settings = settings(max_examples=20, stateful_step_count=25)
         Model.TestCase().runTest()

@@ -197,8 +197,8 @@ def test_beside_writers_that_push_and_delete(
         try:
             ran: list[Ran] = []
             for words in itertools.cycle(((), ("--skip-bytes",), ("--repair",))):
-                ran += [sidecargo("fsck", "--storage", folder, "--settle", "1.5", *words)]
-                if len(pushed) > 120 or any(writer.done() for writer in writers):
+                ran += [sidecargo("fsck", "--storage", folder, "--settle", "3", *words)]
+                if (len(ran) >= 3 and len(pushed) > 120) or any(writer.done() for writer in writers):
                     break
         finally:
             stop.set()

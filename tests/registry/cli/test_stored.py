@@ -195,7 +195,7 @@ def test_beside_a_server(sidecargo: Runner, serve: object, tmp_path: Path, plugi
 
 @pytest.mark.slow
 def test_who_is_killed_goes_on_where_he_was(sidecargo: Runner, tmp_path: Path) -> None:
-    count = 400
+    count = 600
     filled(tmp_path / "data", *(made(f"m{number}") for number in range(count)))
     command = [sys.executable, "-m", "registry", "check", "--stored", "--storage", tmp_path / "data"]
     running = Process(command, log=tmp_path / "log", env=environment(PYTHONPATH=str(ROOT)))

@@ -191,7 +191,7 @@ def test_bombs_in_full_take_little_memory(name: str, record_property: Callable[[
     assert cost.memory < 50 << 20
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.data())
 def test_noise_in_an_archive(data: st.DataObject) -> None:
     raw = bytearray(data.draw(st.sampled_from(ARCHIVES)))
@@ -202,7 +202,7 @@ def test_noise_in_an_archive(data: st.DataObject) -> None:
     _plain(_extract(squeezed(bytes(raw[: data.draw(st.integers(0, len(raw)))]))))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.binary(max_size=400), st.integers(0, 400), st.integers(1, 50))
 def test_noise_in_a_gzip_stream(noise: bytes, at: int, step: int) -> None:
     content = layer(("a", b"1" * 5000), ("plugin.wasm", PLUGIN))

@@ -31,7 +31,7 @@ def test_members_follow_one_another(step: int) -> None:
     assert _all(content, step) == (b"abc", "")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.integers(0, 5000), max_size=8))
 def test_reading_in_any_steps(steps: list[int]) -> None:
     stream = Gunzip([gzip.compress(TEXT)], 1 << 20)

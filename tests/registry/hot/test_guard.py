@@ -4,7 +4,8 @@ import re
 import socket
 import time
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,15 +14,9 @@ import pytest
 from registry.hot.patience import Patience
 from tests.registry.hot.server import Client, Served, eventually, head, serving
 
-LIMITS = Patience(head_bytes=4096, head_fields=20, linger_seconds=0.5, look_seconds=0.01)
-HASTY = Patience(
-    head_seconds=0.15,
-    min_rate=1_000,
-    rate_window=0.3,
-    stall_seconds=0.5,
-    linger_seconds=60,
-    look_seconds=0.01,
-)
+LIMITS = Patience(head_bytes=4096, head_fields=20, linger_seconds=10, look_seconds=0.01)
+PATIENT = Patience(min_rate=1_000, linger_seconds=60, look_seconds=0.01)
+Start = Callable[..., Served]
 
 
 @pytest.fixture(scope="module")
@@ -40,10 +35,16 @@ def served(tmp_path: Path) -> Iterator[Served]:
 
 
 @pytest.fixture
-def hasty(tmp_path: Path) -> Iterator[Served]:
-    with serving(tmp_path, HASTY) as served:
-        served.app.add("/a", "a", b"body of a")
-        yield served
+def hasty(tmp_path: Path) -> Iterator[Start]:
+    """A server that has patience but for what a test names: this process may rest at any point."""
+    with ExitStack() as stack:
+
+        def start(**limits: float) -> Served:
+            served = stack.enter_context(serving(tmp_path, replace(PATIENT, **limits)))
+            served.app.add("/a", "a", b"body of a")
+            return served
+
+        yield start
 
 
 def refused(stream: bytes, status: int, after: int = 0) -> str:
@@ -147,30 +148,32 @@ def trickle(client: Client, data: bytes) -> bytes:
     return client.end()
 
 
-def test_a_head_that_trickles_is_refused(hasty: Served) -> None:
-    with hasty.connect() as client:
+def test_a_head_that_trickles_is_refused(hasty: Start) -> None:
+    served = hasty(head_seconds=1)
+    with served.connect() as client:
         refused(trickle(client, head("/a", extra=b"A: " + b"b" * 1_000 + b"\r\n")), 408)
-    assert hasty.app.asked == []
+    assert served.app.asked == []
 
 
-def test_time_does_not_run_for_a_head_that_is_not_read(hasty: Served) -> None:
-    with hasty.connect() as client:
+def test_time_does_not_run_for_a_head_that_is_not_read(hasty: Start) -> None:
+    served = hasty(head_seconds=1)
+    with served.connect() as client:
         client.send(head("/wait") + head("/a") + b"GET /other HTTP/1.1\r\n")
-        time.sleep(0.5)
-        hasty.app.gate.set()
+        time.sleep(1.5)
+        served.app.gate.set()
         assert client.answer().endswith(b"waited")
         client.send(b"Host: here\r\n\r\n")
         assert client.answer().endswith(b"body of a")
         assert client.answer().endswith(b"no /other")
 
 
-def test_a_connection_that_asks_nothing_is_closed_without_a_word(hasty: Served) -> None:
-    with hasty.connect() as client:
+def test_a_connection_that_asks_nothing_is_closed_without_a_word(hasty: Start) -> None:
+    with hasty(head_seconds=0.1).connect() as client:
         assert client.end() == b""
 
 
-def test_empty_lines_do_not_keep_a_connection(hasty: Served) -> None:
-    with hasty.connect() as client:
+def test_empty_lines_do_not_keep_a_connection(hasty: Start) -> None:
+    with hasty(head_seconds=1).connect() as client:
         client.ask("/a")
         client.send(b"\r\n")
         assert client.end() == b""
@@ -178,31 +181,33 @@ def test_empty_lines_do_not_keep_a_connection(hasty: Served) -> None:
 
 @pytest.mark.parametrize("size", [1_000, None], ids=["length", "chunks"])
 def test_a_body_that_trickles_is_refused_and_the_application_sees_the_client_go(
-    hasty: Served, size: int | None
+    hasty: Start, size: int | None
 ) -> None:
-    with hasty.connect() as client:
+    served = hasty(rate_window=0.3)
+    with served.connect() as client:
         client.send(upload(size))
         assert "body" in refused(trickle(client, b"x" * 900 if size else b"1\r\nx\r\n" * 900), 408)
         # While the connection lingers: the application need not wait for its end.
-        eventually(lambda: hasty.app.received[-1:] == [{"type": "http.disconnect"}])
-        assert len(hasty.protocol.watch) == 1
+        eventually(lambda: served.app.received[-1:] == [{"type": "http.disconnect"}])
+        assert len(served.protocol.watch) == 1
 
 
-def test_time_does_not_run_while_the_application_does_not_ask(hasty: Served) -> None:
-    with hasty.connect() as client:
+def test_time_does_not_run_while_the_application_does_not_ask(hasty: Start) -> None:
+    served = hasty(rate_window=0.3)
+    with served.connect() as client:
         client.send(upload(10, path="/ignores"))
         time.sleep(0.6)
         client.send(b"0123456789")
-        hasty.app.gate.set()
+        served.app.gate.set()
         assert client.answer().endswith(b"\r\n\r\n10")
 
 
-def test_a_steady_body_passes(hasty: Served) -> None:
-    with hasty.connect() as client:
+def test_a_steady_body_passes(hasty: Start) -> None:
+    with hasty(rate_window=1).connect() as client:
         client.send(upload(60_000))
         for _ in range(60):
             client.send(bytes(1_000))
-            time.sleep(0.01)
+            time.sleep(0.03)
         assert client.answer().endswith(b"\r\n\r\n60000")
 
 
@@ -221,7 +226,8 @@ def test_an_answer_before_the_body_s_end_can_be_read(limited: Served) -> None:
         assert client.end().endswith(b"too large")
 
 
-def test_lingering_ends(served: Served) -> None:
+def test_lingering_ends(hasty: Start) -> None:
+    served = hasty(linger_seconds=0.5)
     with served.connect() as client:
         client.send(b"\0")
         refused(client.end(), 400)
@@ -230,6 +236,33 @@ def test_lingering_ends(served: Served) -> None:
                 client.send(b"x")
                 time.sleep(0.005)
     eventually(lambda: len(served.protocol.watch) == 0)
+
+
+@pytest.mark.parametrize("sent", [0, 30], ids=["nothing yet", "half a head"])
+@pytest.mark.parametrize("path", ["/a", "/hot"])
+def test_what_is_on_its_way_when_the_server_ends_is_answered(served: Served, path: str, sent: int) -> None:
+    served.app.add("/hot", "hot", b"hot")
+    served.warm("/hot")
+    eventually(lambda: len(served.protocol.watch) == 0)
+    data = head(path)
+    with served.connect() as client:
+        eventually(lambda: len(served.protocol.watch) == 1)
+        client.send(data[:sent])
+        served.server.should_exit = True
+        eventually(lambda: served.connection._parting)
+        client.send(data[sent:])
+        answer = client.end()
+    assert answer.startswith(b"HTTP/1.1 200") and answer.endswith(served.app.answers[path][1])
+    assert b"\r\nconnection: close" in answer
+
+
+def test_who_says_nothing_holds_up_no_end(served: Served) -> None:
+    with served.connect() as client:
+        eventually(lambda: len(served.protocol.watch) == 1)
+        served.server.should_exit = True
+        assert client.end() == b""
+        served.thread.join(10)
+    assert not served.thread.is_alive()
 
 
 def test_a_refusal_waits_for_the_answers_before_it(served: Served) -> None:
@@ -253,27 +286,29 @@ def test_a_request_in_the_pipeline_whose_body_is_malformed_is_never_run(served: 
 
 
 @pytest.mark.parametrize("path", ["/large", "/hot"])
-def test_a_peer_that_does_not_read_is_dropped(hasty: Served, path: str) -> None:
-    hasty.app.add("/large", "large", bytes(30_000_000))
-    hasty.app.add("/hot", "hot", bytes(8_000_000))
+def test_a_peer_that_does_not_read_is_dropped(hasty: Start, path: str) -> None:
+    served = hasty(stall_seconds=0.5)
+    served.app.add("/large", "large", bytes(30_000_000))
+    served.app.add("/hot", "hot", bytes(8_000_000))
     if path == "/hot":
-        hasty.warm(path)
-    with hasty.connect(receive_buffer=4096) as client:
+        served.warm(path)
+    with served.connect(receive_buffer=4096) as client:
         client.send(head(path))
-        eventually(lambda: len(hasty.server.server_state.connections) == 1)
-        eventually(lambda: len(hasty.server.server_state.connections) == 0)
+        eventually(lambda: served.cache.hits == 1 if path == "/hot" else bool(served.app.asked))
+        eventually(lambda: len(served.server.server_state.connections) == 0)
         with pytest.raises(ConnectionResetError):
             client.end()
 
 
-def test_a_slow_reader_is_not_dropped(hasty: Served) -> None:
+def test_a_slow_reader_is_not_dropped(hasty: Start) -> None:
     # The kernel holds megabytes of the answer: only its queue tells that the peer reads.
     body = bytes(range(256)) * 24_000
-    hasty.app.add("/hot", "hot", body)
-    hasty.warm("/hot")
-    with hasty.connect(receive_buffer=4096) as client:
+    served = hasty(stall_seconds=1.5)
+    served.app.add("/hot", "hot", body)
+    served.warm("/hot")
+    with served.connect(receive_buffer=4096) as client:
         client.send(head("/hot"))
-        end = time.monotonic() + 1.5
+        end = time.monotonic() + 3
         while time.monotonic() < end:
             client.buffer += client.sock.recv(5_000)
             time.sleep(0.02)

@@ -429,11 +429,11 @@ def test_a_peer_that_ends_its_side_gets_the_whole_answer(served: Served) -> None
 
 
 def test_a_connection_that_is_idle_after_hits_is_closed(tmp_path: Path) -> None:
-    with serving(tmp_path, QUICK, timeout_keep_alive=1) as served:
+    with serving(tmp_path, QUICK, timeout_keep_alive=2) as served:
         served.app.add(HIT, "tag", SMALL)
         served.warm(HIT)
         with served.connect() as client:
-            end = time.monotonic() + 1.5
+            end = time.monotonic() + 3
             while time.monotonic() < end:
                 client.ask(HIT)
                 time.sleep(0.1)

@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import time
 from collections.abc import AsyncIterator
 from datetime import date
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import bcrypt
 import pytest
@@ -16,6 +18,7 @@ from registry.access.robots import Robot, hashed
 from registry.access.seal import Seal
 from registry.access.slowness import FREE, LONGEST
 from registry.audit.record import Origin, Record
+from registry.login import door as door_module
 from registry.login.audiences import Audiences
 from registry.login.door import REMEMBERED_SECONDS, Door
 from registry.login.passwords import Passwords
@@ -172,6 +175,7 @@ async def test_wrong_passwords_are_slowed_and_right_ones_that_are_remembered_nev
 
     await entrance.enter(basic("alice"))
     monkeypatch.setattr(asyncio, "sleep", sleep)
+    monkeypatch.setattr(door_module, "time", SimpleNamespace(monotonic=lambda: 0.0, time=time.time))
     for at in range(FREE + int(LONGEST)):
         await entrance.refused(basic("alice", f"wrong {at}"))
     assert waits[:FREE] == [0.0] * FREE

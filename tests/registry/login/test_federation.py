@@ -60,7 +60,7 @@ class Entrance:
         federation = Federation([provider], {"repo:octo/app"}, revoked, asking)
         return Door(
             UserFile(None),
-            Audiences(Seal()),
+            Audiences(Seal(), clock=lambda: 0.0),
             self.tokens,
             federation=federation,
             audit=self.records.append,
@@ -134,7 +134,7 @@ async def test_it_is_looked_at_once_for_all_and_never_beyond_its_end(
     everybody = await asyncio.gather(*(enter(door, shown) for _ in range(50)))
     assert {one.name for one in everybody} == {"oidc:github/x"}
     assert len(door._right._held) == 1
-    entrance.clock.ahead = 100 + SKEW - 2
+    entrance.clock.ahead = 100 + SKEW - 20
     await enter(door, shown)
     assert door._audiences.identify(door._audiences.seal(shown)) is not None
     entrance.clock.ahead = 100 + SKEW + 1

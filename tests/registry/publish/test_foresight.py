@@ -24,6 +24,11 @@ PACKED = layer(("plugin.wasm", PLUGIN))
 EMPTY = layer(("readme", b"no plugin"))
 
 
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(foresight_module, "PATIENCE", 60)
+
+
 class Slow(InThread):
     """Looks into nothing before it may; counts who has come."""
 

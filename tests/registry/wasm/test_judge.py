@@ -219,7 +219,7 @@ def test_order(data: bytes, codes: list[str]) -> None:
     assert [problem.code for problem in _judged(data)] == codes
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.data())
 def test_noise_never_breaks_it(data: st.DataObject) -> None:
     raw = bytearray(NOISY)

@@ -229,7 +229,7 @@ def test_the_words_are_envoys(tail: bytes, says: str) -> None:
     assert caught.value.problem.message.startswith(says)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(st.data())
 def test_noise_gives_a_module_or_a_problem(data: st.DataObject) -> None:
     raw = bytearray(wat2wasm(EVERYTHING)) if data.draw(st.booleans()) else bytearray(binary.plugin())
@@ -243,7 +243,7 @@ def test_noise_gives_a_module_or_a_problem(data: st.DataObject) -> None:
         assert len(str(error.problem)) <= 200
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(st.tuples(st.integers(0, 14), st.binary(max_size=60)), max_size=6))
 def test_random_sections_give_a_module_or_a_problem(sections: list[tuple[int, bytes]]) -> None:
     try:

@@ -83,7 +83,7 @@ async def opened() -> AsyncIterator[Graph]:
 
 
 @given(graphs())
-@settings(deadline=None, max_examples=120)
+@settings(max_examples=120)
 async def test_what_is_reached_is_what_the_oracle_says(drawn: Drawn) -> None:
     async with opened() as graph:
         await graph.begin()

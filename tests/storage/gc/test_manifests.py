@@ -167,7 +167,7 @@ def repositories(draw: st.DrawFn) -> tuple[list[tuple[list[int], int | None]], d
 
 
 @given(repositories())
-@settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 async def test_what_stays_is_what_is_reached(
     driver: DiskDriver, drawn: tuple[list[tuple[list[int], int | None]], dict[str, int], int]
 ) -> None:

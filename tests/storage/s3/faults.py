@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +11,8 @@ import botocore.httpsession
 from botocore.exceptions import ConnectionClosedError
 from urllib3.exceptions import ProtocolError
 
+from storage.s3 import form
+from storage.s3.client import S3Client
 from storage.s3.driver import S3Driver
 
 Disturbance = Callable[[Any], Any]
@@ -105,3 +108,10 @@ def _send(request: Any) -> None:
     finally:
         session.close()
         request.reset_stream()
+
+
+async def seen_busy(client: S3Client) -> None:
+    """Until others see that a writer is at `u/1`."""
+    async with asyncio.timeout(30):
+        while not (await form.look(client, "u/1")).busy:  # noqa: ASYNC110 - the store tells nobody
+            await asyncio.sleep(0.05)

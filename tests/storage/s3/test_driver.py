@@ -6,13 +6,14 @@ from typing import Any
 
 import pytest
 
+from storage.driver import Driver
 from storage.s3.client import S3Options
 from storage.s3.driver import S3Driver
-from storage.s3.writer import NOTICE_SECONDS
 from tests.real.seaweed import Bucket
 from tests.real.web import get, request
 from tests.registry.talk import eventually
 from tests.storage.driver_contract import DriverContract
+from tests.storage.s3.faults import seen_busy
 
 pytestmark = pytest.mark.real
 
@@ -38,7 +39,6 @@ class Place:
 
 
 class TestContract(DriverContract):
-    NOTICE_SECONDS = NOTICE_SECONDS + 0.5
     ONE_STEP = False
     BEGUN_LATE = True
     FOLDERS_GO = False  # S3 has no folders; SeaweedFS has, and removes them at its leisure
@@ -46,6 +46,10 @@ class TestContract(DriverContract):
     @pytest.fixture
     def place(self, bucket: Bucket, s3_driver: Open) -> Place:
         return Place(bucket, s3_driver)
+
+    async def noticed(self, driver: Driver) -> None:
+        assert isinstance(driver, S3Driver)
+        await seen_busy(driver.client)
 
 
 async def test_a_url_gives_one_object_to_read(bucket: Bucket, s3_driver: Open) -> None:

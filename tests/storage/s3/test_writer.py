@@ -14,7 +14,7 @@ from storage.s3.writer import Lost, Writer
 from storage.s3.writes import PART
 from tests.real.seaweed import Bucket
 from tests.storage.s3 import faults
-from tests.storage.s3.faults import Wire
+from tests.storage.s3.faults import Wire, seen_busy
 from tests.storage.streams import collect, pieces
 
 pytestmark = pytest.mark.real
@@ -39,13 +39,6 @@ async def again() -> form.Stage:
 def unseen(monkeypatch: pytest.MonkeyPatch) -> None:
     """A writer claims nothing for having been at it for a while."""
     monkeypatch.setattr("storage.s3.writer.NOTICE_SECONDS", 60)
-
-
-async def seen_busy(client: S3Client) -> None:
-    """Until others see that a writer is at it."""
-    async with asyncio.timeout(10):
-        while not (await form.look(client, "u/1")).busy:  # noqa: ASYNC110 - the store tells nobody
-            await asyncio.sleep(0.05)
 
 
 async def test_a_short_body_is_one_write(driver: S3Driver) -> None:
@@ -87,7 +80,7 @@ async def test_a_writer_says_again_that_it_is_alive_and_how_far_it_came(
     writer = Writer(client, "u/1", form.NEW, again)
     await writer.add(b"x" * PART)
     await writer.add(b"y")
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while (await form.look(client, "u/1")).size < PART:  # noqa: ASYNC110 - the store tells nobody
             await asyncio.sleep(0.05)
     stage = await writer.end()
@@ -96,6 +89,7 @@ async def test_a_writer_says_again_that_it_is_alive_and_how_far_it_came(
     assert await form.look(client, "u/1") == stage, "it says nothing any more"
 
 
+@pytest.mark.usefixtures("unseen")
 @pytest.mark.parametrize("long", [False, True], ids=["short", "long"])
 async def test_a_writer_that_lost(client: S3Client, bucket: Bucket, long: bool) -> None:
     writer = Writer(client, "u/1", form.NEW, again)
@@ -134,7 +128,7 @@ async def claimed_unheard(wire: Wire, writer: Writer, data: bytes) -> None:
     """Add what makes a writer claim, whose answers are all lost."""
     wire.disturb("PutObject", *UNTOLD)
     await writer.add(data)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while wire.calls.count("PutObject") < len(UNTOLD):  # noqa: ASYNC110 - nobody tells
             await asyncio.sleep(0.05)
 
