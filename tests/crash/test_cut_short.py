@@ -23,7 +23,7 @@ KEPT = ("blobs/", "repositories/", "catalog/")
 
 async def contents(root: Path) -> AsyncIterator[str]:
     """The path of everything that a store has: by tag and by digest, what it names, and the modules."""
-    store = story.opened(DiskDriver(root))
+    store = story.opened(root)
     for name in REPOSITORIES:
         repository = store.repository(name)
         for tag in (await repository.tags.page()).names:

@@ -18,7 +18,6 @@ import pytest
 
 from registry.keyring import signing_key
 from registry.signing import keys
-from storage.disk import DiskDriver
 from tests.crash import calls, story
 from tests.crash.calls import Call
 from tests.crash.served import Reply, Served, serve
@@ -142,7 +141,7 @@ def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def seen(root: Path, key: bytes) -> Facts:
-    return await story.facts(story.opened(DiskDriver(root)), key)
+    return await story.facts(story.opened(root), key)
 
 
 async def at_rest(root: Path) -> bool:
@@ -191,7 +190,7 @@ async def test_a_push_or_a_delete(
             again = await step.do(served)
             assert again.ok or (again.status == 404 and step.name.endswith("goes")), (where, again)
             assert await seen(root, stages.public) == stage.after, where
-        await story.opened(DiskDriver(root)).sweep(age=-10)
+        await story.opened(root).sweep(age=-10)
         assert [*(root / "temp").iterdir(), *root.glob("uploads/*")] == [], where
         shutil.rmtree(root)
     else:

@@ -114,7 +114,7 @@ async def push_again(store: Store) -> None:
 
 
 def opened(root: Path) -> Store:
-    return story.opened(DiskDriver(root))
+    return story.opened(root)
 
 
 # Calls of the driver that no step of the story makes
