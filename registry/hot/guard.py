@@ -66,6 +66,8 @@ class GuardedProtocol(HttpToolsProtocol):
             transport.set_write_buffer_limits(high=_TLS_BUFFER)
         self._head_since = self.loop.time()
         self.watch.add(self, self.loop)
+        if self.watch.ending:  # TLS was agreed upon meanwhile
+            self.shutdown()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End; a request under way gets `http.disconnect`."""
@@ -92,8 +94,11 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def shutdown(self) -> None:
         """Finish what is under way, or on its way, then close."""
+        self.watch.ending = True
         if self._linger_until is not None:
-            self.transport.close()
+            return  # it ends by itself
+        if self._in_body and self.cycle.response_complete:
+            self._hang_up()
         elif self._head_since is not None and not self._parting:
             # Who has just connected asks in a moment, and would not ask again.
             self._parting, self.idle = True, False
@@ -268,6 +273,7 @@ class GuardedProtocol(HttpToolsProtocol):
     def _hang_up(self) -> None:
         """Say that no more will be sent, and read on for a while: closing now would reset the connection."""
         self._deaf, self.idle = True, False
+        self.pipeline.clear()  # what was asked behind the last answer is not begun
         self._unset_keepalive_if_required()
         if self.transport.is_closing():
             return

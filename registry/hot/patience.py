@@ -61,6 +61,8 @@ class Watch:
         self._most = most
         self._connections: dict[Watched, None] = {}  # the oldest first
         self._looked = 0.0
+        self.ending = False
+        """Whether the process ends: who comes is answered once, if at once."""
         self._timer: asyncio.TimerHandle | None = None
 
     def __len__(self) -> int:

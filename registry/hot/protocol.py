@@ -273,9 +273,8 @@ class HotProtocol(SendingProtocol):
 
     def shutdown(self) -> None:
         """Finish the answer under way, then close."""
-        if self._body is not None:
-            self._leaving = True
-        else:
+        self._leaving = self.watch.ending = True
+        if self._body is None:
             super().shutdown()
 
     def connection_lost(self, exc: Exception | None) -> None:
