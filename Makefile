@@ -27,7 +27,7 @@ run: .venv/installed ## serve 127.0.0.1:5000 (PORT=…) with content in ./data (
 test: .venv/developing ## all tests, with every real part that can be had
 	@.ci/tools
 	$(BIN)/python -m pytest -m "not alone" $(PARALLEL)
-	$(BIN)/python -m pytest -m alone
+	$(BIN)/python -m pytest -m alone $$(grep -rl --include='test_*.py' mark.alone tests)
 
 quick: .venv/developing ## the tests that need no real part and take no time
 	$(BIN)/python -m pytest -q -m "not slow and not real and not alone" $(PARALLEL)
