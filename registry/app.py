@@ -171,7 +171,7 @@ def wire(settings: Settings, supervisor: int | None = None) -> Wired:
     # Who is known to nobody is not told from others by what is shown.
     identify = (lambda _: EVERYBODY) if door.is_open else seen.identify
     protocol = hot_protocol(cache, place.peek, identify, patience, seen.seal, pulled)
-    return Wired(app, protocol, certificate.context if certificate else None)
+    return Wired(app, protocol, certificate.context if certificate else None, protocol.watch.end)
 
 
 @contextlib.asynccontextmanager

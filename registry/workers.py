@@ -60,7 +60,9 @@ class Wired:
 
     app: Starlette
     protocol: type[HttpToolsProtocol]
-    tls: ssl.SSLContext | None = None
+    tls: ssl.SSLContext | None
+    ending: Callable[[], None]
+    """Told when the process hears the signal to end."""
 
 
 Wire = Callable[[Any, int | None], Wired]
@@ -91,16 +93,21 @@ class Worker(uvicorn.Config):
         self._wire = wire
         self._supervisor = os.getpid() if workers > 1 else None
         self._settings = settings
+        self._wired: Wired | None = None
 
     def load(self) -> None:
         """Make the application and its protocol, in the process that serves."""
         heap.give_back_large_blocks()
-        _end_in_time()
-        wired = self._wire(self._settings, self._supervisor)
+        _end_in_time(self._end)
+        self._wired = wired = self._wire(self._settings, self._supervisor)
         self.app, self.http = wired.app, wired.protocol
         if (context := wired.tls) is not None:
             self.ssl_context_factory = lambda *_: context
         super().load()
+
+    def _end(self) -> None:
+        if self._wired is not None:
+            self._wired.ending()
 
 
 def listen(host: str, port: int, workers: int) -> list[socket.socket]:
@@ -159,13 +166,14 @@ def run(worker: Worker, listeners: Sequence[socket.socket]) -> bool:
     return server.started
 
 
-def _end_in_time() -> None:
-    """After the signal to end, wait for no call that never ends: the store may hang."""
+def _end_in_time(told: Callable[[], None]) -> None:
+    """After the signal to end, tell it, and wait for no call that never ends: the store may hang."""
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, partial(_ending, signal.getsignal(number)))
+        signal.signal(number, partial(_ending, signal.getsignal(number), told))
 
 
-def _ending(then: Any, number: int, frame: FrameType | None) -> None:
+def _ending(then: Any, told: Callable[[], None], number: int, frame: FrameType | None) -> None:
+    told()
     last = threading.Timer(GRACE_SECONDS, _leave)
     last.daemon = True
     last.start()

@@ -22,7 +22,11 @@ LONGEST = ("replicas", "outages", "crash", "real", "storage/s3")
 """Folders whose tests take longest: they come first, so that nobody is left alone with one of them."""
 
 # A busy machine is no finding.
-settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile(
+    "untimed",
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
 settings.load_profile("untimed")
 
 

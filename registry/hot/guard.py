@@ -66,7 +66,7 @@ class GuardedProtocol(HttpToolsProtocol):
             transport.set_write_buffer_limits(high=_TLS_BUFFER)
         self._head_since = self.loop.time()
         self.watch.add(self, self.loop)
-        if self.watch.ending:  # TLS was agreed upon meanwhile
+        if self.watch.ending:  # accepted, or its TLS agreed upon, meanwhile
             self.shutdown()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -94,15 +94,19 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def shutdown(self) -> None:
         """Finish what is under way, or on its way, then close."""
-        self.watch.ending = True
+        self.watch.end()
+        if self._head_since is None:
+            self._part()
+        elif not self._parting:
+            # Who has just connected, or begun to ask, would not ask again.
+            self._parting, self.idle = True, False
+            self.loop.call_later(_PARTING, self._part)
+
+    def _part(self) -> None:
         if self._linger_until is not None:
             return  # it ends by itself
         if self._in_body and self.cycle.response_complete:
             self._hang_up()
-        elif self._head_since is not None and not self._parting:
-            # Who has just connected asks in a moment, and would not ask again.
-            self._parting, self.idle = True, False
-            self.loop.call_later(_PARTING, self.shutdown)
         else:
             super().shutdown()
 

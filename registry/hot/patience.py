@@ -27,9 +27,10 @@ class Patience:
     A head is complete `head_seconds` after its first byte (the first one: after the connection opened)
     and has at most `head_bytes` and `head_fields`. A body comes at `min_rate` bytes a second, averaged
     over `rate_window` seconds in which we wanted to read. A peer that takes nothing of its answer for
-    `stall_seconds` is dropped. After a refusal, what still comes is read and thrown away for
-    `linger_seconds`. All of it is looked at every `look_seconds`. There are `connections` at a time (None:
-    any number): beyond that the oldest one with nothing under way gives its place to the one that comes.
+    `stall_seconds` is dropped. After a refusal, or an answer before its request's end, what still comes is
+    read and thrown away for `linger_seconds`. All of it is looked at every `look_seconds`. There are
+    `connections` at a time (None: any number): beyond that the oldest one with nothing under way gives its
+    place to the one that comes.
     """
 
     head_seconds: float = 15.0
@@ -62,7 +63,6 @@ class Watch:
         self._connections: dict[Watched, None] = {}  # the oldest first
         self._looked = 0.0
         self.ending = False
-        """Whether the process ends: who comes is answered once, if at once."""
         self._timer: asyncio.TimerHandle | None = None
 
     def __len__(self) -> int:
@@ -76,6 +76,10 @@ class Watch:
         if self._timer is None:
             self._looked = loop.time()
             self._timer = loop.call_later(self._interval, self._look, loop)
+
+    def end(self) -> None:
+        """The process ends: who comes from now on is answered once, if at once."""
+        self.ending = True
 
     def discard(self, connection: Watched) -> None:
         """Look at it no more."""

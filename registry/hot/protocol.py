@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 from uvicorn.server import ServerState
 
 from registry.hot.cache import EVERYBODY, Entry, HotCache
@@ -46,7 +46,7 @@ def hot_protocol(
     patience: Patience | None = None,
     seal: Callable[[bytes], bytes] | None = None,
     pulled: Pulled | None = None,
-) -> type[HttpToolsProtocol]:
+) -> type[HotProtocol]:
     """The protocol class for uvicorn's `Config(http=…)` that answers out of `cache`.
 
     One class a process: its connections share the cache, the memo of heads and the watch. `seal` is the keyed
@@ -273,7 +273,8 @@ class HotProtocol(SendingProtocol):
 
     def shutdown(self) -> None:
         """Finish the answer under way, then close."""
-        self._leaving = self.watch.ending = True
+        self._leaving = True
+        self.watch.end()
         if self._body is None:
             super().shutdown()
 

@@ -137,12 +137,12 @@ async def facts(store: Store, key: bytes) -> Facts:
 
 
 def opened(root: Path) -> Store:
-    """A store in a folder, to look at when nobody else is at it."""
+    """A store in a folder, for when nobody else is at it."""
     return Store(_AtOnce(root), upload_limit=LIMIT)
 
 
 class _AtOnce(DiskDriver):
-    """Does without threads: most of the time of a look at a small store goes into waking them."""
+    """Does without threads: most of the time that a small store takes goes into waking them."""
 
     async def _run(self, work: Callable[[], T], key: str | None = None) -> T:
         with failures_told(key):

@@ -21,10 +21,9 @@ _GIVEN = deque[int](maxlen=500)
 
 
 def free_port() -> int:
-    """A port of 127.0.0.1 that nobody uses now, and that nothing else takes until it is used.
+    """A port of 127.0.0.1 that nobody uses now, and that these tests give to nobody else meanwhile.
 
-    No other process of the tests gives it away (each has every eighth), nor the kernel, and it is none of
-    those that Envoy Gateway insists on.
+    Nor does the kernel. Each process of the tests has every eighth; Envoy Gateway's are none of them.
     """
     share = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 8
     while True:

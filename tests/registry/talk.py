@@ -8,7 +8,7 @@ import os
 import re
 import socket
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -236,10 +236,8 @@ def manifest(config: str, layers: Iterable[tuple[str, str, int]], **more: Any) -
 
 
 def files(folder: Path) -> set[str]:
-    """What the store in a folder holds, temporary files too, without locks, refusals, pulls, and what a chore
-    notes a while after the start, and the counts of workers.
-
-    These have caps of their own (`storage.disk`, `storage.refusals`, `storage.pulls`, `storage.turn`).
+    """What the store in a folder holds, temporary files too, without what is noted beside and has a cap of
+    its own: locks, refusals, pulls, what a chore says once a day, the counts of workers.
     """
     found = {os.path.relpath(Path(at, name), folder) for at, _, names in os.walk(folder) for name in names}
     return {
@@ -249,7 +247,7 @@ def files(folder: Path) -> set[str]:
     }
 
 
-def holding(folder: Path, secrets: Iterable[str]) -> list[Path]:
+def holding(folder: Path, secrets: Collection[str]) -> list[Path]:
     """The files of a running server's store that have one of the secrets in them."""
 
     def held(path: Path) -> bytes:
@@ -264,19 +262,24 @@ def holding(folder: Path, secrets: Iterable[str]) -> list[Path]:
 
 
 @contextlib.contextmanager
-def leaving_nothing(folder: Path, seconds: float = 10) -> Iterator[None]:
-    """What is done inside leaves the store in a folder with the files that it had.
+def leaving_nothing(folder: Path, seconds: float = 0, temporary: float = 10) -> Iterator[None]:
+    """What is done inside leaves the store in a folder with the files that it had, after so many seconds.
 
     A chore of the server may be at a temporary file at any moment: one that was there may go, and one that is
-    new has some seconds for it.
+    new has `temporary` seconds for it.
     """
+
+    def is_temporary(name: str) -> bool:
+        return name.startswith("temp/")
+
     before = files(folder)
     yield
-    end = time.monotonic() + seconds
+    began = time.monotonic()
     while changed := {
-        name for name in before ^ files(folder) if name not in before or not name.startswith("temp/")
+        name for name in before ^ files(folder) if name not in before or not is_temporary(name)
     }:
-        assert time.monotonic() < end, sorted(changed)
+        patience = temporary if all(map(is_temporary, changed)) else seconds
+        assert time.monotonic() < began + patience, sorted(changed)
         time.sleep(0.01)
 
 

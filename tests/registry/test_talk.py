@@ -20,7 +20,7 @@ def test_what_stays_changed_is_named(tmp_path: Path, name: str, change: Callable
     for folder in ("temp", "blobs"):
         (tmp_path / folder).mkdir()
     add(tmp_path / "blobs/a")
-    with pytest.raises(AssertionError, match=name), leaving_nothing(tmp_path, seconds=0.05):
+    with pytest.raises(AssertionError, match=name), leaving_nothing(tmp_path, temporary=0.05):
         change(tmp_path / name)
 
 
@@ -32,6 +32,19 @@ def test_a_chore_may_be_at_work(tmp_path: Path) -> None:
         before.unlink()
         add(after)
         gone = Timer(0.05, after.unlink)
+        gone.start()
+    gone.join()
+
+
+def test_what_is_no_temporary_file_has_no_time(tmp_path: Path) -> None:
+    gone = Timer(0.5, (tmp_path / "a").unlink)
+    with pytest.raises(AssertionError, match="'a'"), leaving_nothing(tmp_path):
+        add(tmp_path / "a")
+        gone.start()
+    gone.join()
+    with leaving_nothing(tmp_path, 10):
+        add(tmp_path / "a")
+        gone = Timer(0.05, (tmp_path / "a").unlink)
         gone.start()
     gone.join()
 

@@ -9,8 +9,11 @@ import signal
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from starlette.applications import Starlette
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from registry import workers
 from tests.real import sidecargo
@@ -76,6 +79,27 @@ def test_an_idle_server_stops_at_once_without_a_word(
         eventually(lambda: not server.process.running)
     assert server.process.stop() == 0
     assert server.process.said() == before
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
+def test_who_comes_after_the_signal_to_end_is_known(
+    number: signal.Signals, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard: list[object] = []
+    monkeypatch.setattr(
+        workers, "threading", SimpleNamespace(Timer=lambda *_: SimpleNamespace(start=lambda: None))
+    )
+    wired = workers.Wired(Starlette(), HttpToolsProtocol, None, lambda: heard.append("the protocol"))
+    before = {one: signal.getsignal(one) for one in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        for one in before:
+            signal.signal(one, lambda *_: heard.append("uvicorn"))
+        workers.Worker(lambda *_: wired, None, 1).load()
+        signal.raise_signal(number)
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)
+    assert heard == ["the protocol", "uvicorn"]
 
 
 def test_connections_that_come_at_once_are_shared(serve: Callable[..., Sidecargo]) -> None:

@@ -61,6 +61,12 @@ def totals(folder: Path) -> Counter[str]:
     return found
 
 
+def all_kinds(folder: Path) -> bool:
+    """Whether something of every kind went, each in its turn: a fast machine has pushed much before that."""
+    found = totals(folder)
+    return all(found[kind] for kind in ("runs", "tag", "manifest", "link", "content"))
+
+
 def _keep_of(repository: str) -> Keep | None:
     return Keep(last=LAST) if repository.startswith(FADING) else None
 

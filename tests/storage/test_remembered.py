@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from storage import circuit
@@ -764,7 +764,7 @@ class History:
         assert found in allowed
 
 
-@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=300)
 @given(steps=st.lists(STEPS, min_size=4, max_size=40))
 def test_no_read_is_older_than_it_may_be(unsynced: None, steps: list[Step]) -> None:
     async def play(root: Path) -> None:

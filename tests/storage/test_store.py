@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from storage import paths
@@ -81,7 +81,7 @@ async def test_damaged_content_is_not_mounted(
 
 @pytest.mark.usefixtures("unsynced")
 @given(st.sets(NAMES, max_size=10), st.one_of(NAMES, st.just("")), st.integers(1, 11))
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25)
 async def test_the_catalog_is_in_byte_order(tmp_path: Path, wanted: set[str], after: str, limit: int) -> None:
     driver = DiskDriver(tmp_path / "catalog")
     for name in (await driver.children(paths.CATALOG)).names:

@@ -4,7 +4,7 @@ import os
 from functools import partial
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from storage import paths, records
@@ -262,7 +262,7 @@ TAGS = st.from_regex(r"[a-cA-C0-2_][a-cA-C0-2._-]{0,4}", fullmatch=True)
 
 @pytest.mark.usefixtures("unsynced")
 @given(st.sets(TAGS, max_size=12), st.one_of(TAGS, st.just("")), st.integers(1, 13))
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25)
 async def test_pages_are_in_byte_order(driver: DiskDriver, wanted: set[str], after: str, limit: int) -> None:
     tags = Tags(driver, "team/pages")
     folder = paths.tags("team/pages")

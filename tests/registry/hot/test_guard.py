@@ -265,7 +265,7 @@ def test_what_is_on_its_way_when_the_server_ends_is_answered(
 def test_an_answer_before_the_body_s_end_can_be_read_when_the_server_ends(
     served: Served, path: str, begun: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(guard, "_PARTING", 60 if begun else 1)
+    monkeypatch.setattr(guard, "_PARTING", 60)
     request = upload(50_000_000, path=path)
     with served.connect() as client:
         if begun:
@@ -279,7 +279,7 @@ def test_an_answer_before_the_body_s_end_can_be_read_when_the_server_ends(
             client.send(request)
             answer = client.answer()
         eventually(lambda: connection._linger_until is not None)
-        time.sleep(0 if begun else 1)
+        connection.loop.call_soon_threadsafe(connection._part)  # the time of a new one is over
         for _ in range(20):
             client.send(bytes(100_000))
             time.sleep(0.01)
@@ -287,15 +287,19 @@ def test_an_answer_before_the_body_s_end_can_be_read_when_the_server_ends(
     assert answer.endswith(b"too large" if path == "/early" else b"body of a")
 
 
-def test_who_comes_while_the_server_ends_is_answered_once(served: Served) -> None:
-    served.protocol.watch.ending = True  # as TLS has it, whose connections begin when both sides agree
+def test_who_comes_while_the_server_ends_is_answered_once(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(guard, "_PARTING", 60)
+    served.protocol.watch.end()  # as TLS has it, whose connections begin when both sides agree
     with served.connect() as client:
         client.send(head("/a"))
         assert b"\r\nconnection: close" in client.end()
 
 
-def test_nothing_is_begun_behind_the_last_answer(served: Served) -> None:
-    served.protocol.watch.ending = True
+def test_nothing_is_begun_behind_the_last_answer(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guard, "_PARTING", 60)
+    served.protocol.watch.end()
     with served.connect() as client:
         client.send(head("/wait") + upload(1_000) + b"x")
         eventually(lambda: served.app.asked == ["GET /wait"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from storage import paths
@@ -167,7 +167,7 @@ def repositories(draw: st.DrawFn) -> tuple[list[tuple[list[int], int | None]], d
 
 
 @given(repositories())
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40)
 async def test_what_stays_is_what_is_reached(
     driver: DiskDriver, drawn: tuple[list[tuple[list[int], int | None]], dict[str, int], int]
 ) -> None:
