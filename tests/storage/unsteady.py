@@ -40,8 +40,8 @@ class Unsteady:
     """A driver whose calls are noted in `calls` as (name, key).
 
     While `down` they raise StoreUnavailable; while `mute` they do so when they are done. A call named in
-    `gates` is held up there once, done. With `shuffle` each takes some turns of the loop, before and
-    after. `written` is called after a write.
+    `gates` is held up there once, done (a stream: at its first piece). With `shuffle` each takes some turns
+    of the loop, before and after. `written` is called after a write.
     """
 
     def __init__(self, driver: Driver) -> None:
@@ -82,6 +82,7 @@ class Unsteady:
                 async for piece in pieces:
                     if self.down:
                         raise _failure()
+                    await self._gated(name)
                     yield piece
 
         return stream if name in _STREAMS else call
@@ -91,11 +92,14 @@ class Unsteady:
         if self.down:
             raise _failure()
 
-    async def _held(self, name: str) -> None:
+    async def _gated(self, name: str) -> None:
         gate = self.gates.pop(name, None)
         if gate is not None:
             gate.reached.set()
             await gate.go.wait()
+
+    async def _held(self, name: str) -> None:
+        await self._gated(name)
         await self._turns()
         if self.mute:
             raise _failure()
