@@ -94,7 +94,6 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def shutdown(self) -> None:
         """Finish what is under way, or on its way, then close."""
-        self.watch.end()
         if self._head_since is None:
             self._part()
         elif not self._parting:

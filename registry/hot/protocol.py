@@ -273,9 +273,9 @@ class HotProtocol(SendingProtocol):
 
     def shutdown(self) -> None:
         """Finish the answer under way, then close."""
-        self._leaving = True
-        self.watch.end()
-        if self._body is None:
+        if self._body is not None:
+            self._leaving = True
+        else:
             super().shutdown()
 
     def connection_lost(self, exc: Exception | None) -> None:

@@ -274,7 +274,7 @@ def test_an_answer_before_the_body_s_end_can_be_read_when_the_server_ends(
         eventually(lambda: len(served.protocol.watch) == 1)
         connection = served.connection
         served.server.should_exit = True
-        eventually(lambda: served.protocol.watch.ending)
+        eventually(lambda: not served.server.servers[0].is_serving())
         if not begun:
             client.send(request)
             answer = client.answer()
