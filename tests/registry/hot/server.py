@@ -284,6 +284,12 @@ def head(path: str, method: str = "GET", extra: bytes = b"") -> bytes:
     return f"{method} {path} HTTP/1.1\r\nHost: here\r\n".encode() + extra + b"\r\n"
 
 
+def upload(size: int | None, extra: bytes = b"", path: str = "/upload") -> bytes:
+    """The head of a PUT with a body of so many bytes; None: in chunks."""
+    framing = b"Transfer-Encoding: chunked\r\n" if size is None else b"Content-Length: %d\r\n" % size
+    return head(path, "PUT", framing + extra)
+
+
 def eventually(condition: Callable[[], bool], seconds: float = 10) -> None:
     """Wait until `condition` holds; fails when it never does."""
     end = time.monotonic() + seconds
